@@ -1,0 +1,64 @@
+"""Write aside, then rename: a reader never sees half a file, and a killed process leaves the old one."""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from framedose.errors import OutputExistsError
+
+
+@contextmanager
+def write_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` to write to, and move it onto ``path`` when the block ends well.
+
+    The bytes are flushed to the disk before the rename. If the block raises, nothing is left behind. The temporary
+    name keeps the suffix of ``path``, because many writers choose the format by it.
+    """
+    target = Path(path)
+    aside = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}{target.suffix}")
+    try:
+        yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write ``content`` as JSON, atomically. NaN and infinity are refused: they are not JSON."""
+    text = json.dumps(content, indent=1, allow_nan=False)
+    with write_aside(path) as aside:
+        aside.write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold ``folder`` for one process; a second one gets an error instead of a mixed result.
+
+    The lock is the operating system's and ends with the process, however that ends.
+    """
+    path = Path(folder) / ".lock"
+    with path.open("w") as file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            message = f"The output folder {str(folder)!r} is in use by another framedose process. Wait for it, or choose another folder."
+            raise OutputExistsError(message) from error
+        yield
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

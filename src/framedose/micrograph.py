@@ -1,0 +1,50 @@
+"""One micrograph: pixels that cannot lose their calibration."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from framedose.errors import CalibrationError, ImageError
+
+
+@dataclass(frozen=True, eq=False)
+class Micrograph:
+    """One real-space frame with its pixel size.
+
+    Parameters
+    ----------
+    image
+        The pixels, shape (y, x), float32, finite.
+    sampling
+        Side of a pixel [Å/px].
+    quantity
+        What a pixel value is: ``"counts"`` of the camera, ``"electrons"``, or ``"normalised"``.
+    origin
+        Where the frame comes from, for messages: a file name, or ``"simulated"``.
+    frame
+        Index within the file.
+
+    Raises
+    ------
+    ImageError
+        If the image is not two-dimensional, holds NaN or infinity, or is constant.
+    CalibrationError
+        If the sampling is not a positive number.
+    """
+
+    image: npt.NDArray[np.float32]
+    sampling: float
+    quantity: str = "counts"
+    origin: str = "array"
+    frame: int = 0
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 2:
+            raise ImageError(f"{self.origin}: a frame must have shape (y, x), got shape {self.image.shape}.")
+        if not np.isfinite(self.image).all():
+            raise ImageError(f"{self.origin}, frame {self.frame}: the image holds NaN or infinity. Mask or interpolate those pixels first.")
+        if self.image.min() == self.image.max():
+            raise ImageError(f"{self.origin}, frame {self.frame}: every pixel has the value {self.image.flat[0]}, there is nothing to see.")
+        if not (np.isfinite(self.sampling) and self.sampling > 0):
+            raise CalibrationError(f"{self.origin}: sampling must be a positive number of Å per pixel, got {self.sampling}.")
