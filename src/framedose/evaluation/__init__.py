@@ -1,0 +1,1 @@
+"""From predictions on a series of rising dose to dose limits with their uncertainty."""
