@@ -1,0 +1,38 @@
+"""The modulation transfer function of a camera, Eq. 1 of the paper."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def mtf(frequency: Any, c0: float, c3: float, floor: float = 0.0) -> Any:
+    """Return MTF(q) = (1 - C) / (1 + (q / c0)^c3) + C (Eq. 1; Lee et al., doi 10.1017/S1431927614013336).
+
+    It multiplies amplitudes: the noise power spectrum of counted electrons goes with its square.
+
+    Parameters
+    ----------
+    frequency
+        Spatial frequency over the Nyquist frequency, ``2 * q * sampling``, not negative, any shape. Along the diagonal
+        of the Fourier plane it reaches sqrt(2).
+    c0
+        Frequency of half maximum, in units of the Nyquist frequency.
+    c3
+        Steepness; 2 is a Lorentzian.
+    floor
+        C, the limit at high frequency.
+
+    Examples
+    --------
+    >>> float(mtf(np.array(0.4), c0=0.4, c3=3.0))
+    0.5
+    """
+    return (1 - floor) / (1 + (frequency / c0) ** c3) + floor
+
+
+def nyquist_frequencies(shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """Return |q| / q_Nyquist for a real FFT of ``shape`` (y, x): shape (y, x // 2 + 1), zero frequency first."""
+    y = 2 * np.fft.fftfreq(shape[0])
+    x = 2 * np.fft.rfftfreq(shape[1])
+    return np.hypot(y[:, None], x[None, :])

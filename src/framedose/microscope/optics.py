@@ -1,0 +1,111 @@
+"""From exit wave to expected intensity: contrast transfer, envelope and blur, over the array API.
+
+Every function takes NumPy or torch arrays, with leading batch axes where said, and stays on their device.
+"""
+
+import math
+from typing import Any
+
+from array_api_compat import array_namespace, device
+
+from framedose.microscope.conditions import Conditions
+from framedose.units import wavelength
+
+
+def transfer_function(q_squared: Any, energy: float, conditions: Conditions) -> Any:
+    """Return the transfer function of the objective lens, exp(-i chi) E, at squared frequencies [1/Å2].
+
+    chi = -pi lambda defocus q^2 + pi/2 Cs lambda^3 q^4, and the quasi-coherent envelope of the focal spread
+    E = exp(-(pi lambda focal_spread q^2 / 2)^2), both as in abTEM (doi 10.12688/openreseurope.13015.2), where the
+    focal spread is a 1/e width. Defocus is positive for underfocus.
+
+    Parameters
+    ----------
+    q_squared
+        Squared spatial frequencies [1/Å2], any shape, real.
+    energy
+        Electron energy [eV].
+    conditions
+        Defocus, Cs and focal spread are used.
+
+    Returns
+    -------
+    array
+        Complex, the shape of ``q_squared``.
+    """
+    xp = array_namespace(q_squared)
+    length = wavelength(energy)
+    chi = math.pi * length * q_squared * (-conditions.defocus + 0.5 * conditions.cs * length**2 * q_squared)
+    envelope = xp.exp(-((0.5 * math.pi * length * conditions.focal_spread * q_squared) ** 2))
+    return envelope * (xp.cos(chi) - 1j * xp.sin(chi))
+
+
+def expected_intensity(wave: Any, extent: float, gpts: int, energy: float, conditions: Conditions) -> Any:
+    """Return the expected intensity of an image, per incoming electron: vacuum is exactly 1.
+
+    The wave is multiplied by the transfer function, Fourier-interpolated to ``gpts`` pixels per side, squared, and
+    blurred by a Gaussian of standard deviation ``conditions.blur``. The envelope removes electrons (it stands for
+    waves that no longer interfere), so the mean of a specimen's image is below 1; that is the model and is not
+    renormalised.
+
+    Parameters
+    ----------
+    wave
+        Exit wave, shape (..., n, n), axes (y, x), periodic on a square of side ``extent`` [Å].
+    extent
+        Side of the cell [Å].
+    gpts
+        Pixels per side of the result; its sampling is ``extent / gpts`` [Å/px].
+    energy
+        Electron energy [eV].
+    conditions
+        Defocus, Cs, focal spread and blur.
+
+    Returns
+    -------
+    array
+        Real, shape (..., gpts, gpts), the real type of ``wave``.
+    """
+    xp = array_namespace(wave)
+    q2 = squared_frequencies(xp, wave.shape[-1], extent, device(wave))
+    transfer = xp.astype(transfer_function(q2, energy, conditions), wave.dtype)
+    spectrum = xp.fft.fftn(wave, axes=(-2, -1)) * transfer
+    image = xp.fft.ifftn(_resized(xp, spectrum, gpts), axes=(-2, -1))
+    intensity = xp.real(image) ** 2 + xp.imag(image) ** 2
+    if conditions.blur > 0:
+        q2 = squared_frequencies(xp, gpts, extent, device(wave))[:, : gpts // 2 + 1]
+        soften = xp.astype(xp.exp(-2 * math.pi**2 * conditions.blur**2 * q2), intensity.dtype)
+        intensity = xp.fft.irfftn(xp.fft.rfftn(intensity, axes=(-2, -1)) * soften, s=(gpts, gpts), axes=(-2, -1))
+    return intensity
+
+
+def squared_frequencies(xp: Any, gpts: int, extent: float, on: Any) -> Any:
+    """Return squared spatial frequencies [1/Å2] of a periodic square, shape (gpts, gpts), zero frequency first."""
+    q = xp.fft.fftfreq(gpts, d=extent / gpts, device=on)
+    q = xp.astype(q, xp.float64)
+    return q[:, None] ** 2 + q[None, :] ** 2
+
+
+def fourier_resample(wave: Any, gpts: int) -> Any:
+    """Return a periodic complex array (..., n, n) on ``gpts`` pixels per side, values kept.
+
+    Frequencies that the smaller grid cannot hold are cut; a plane wave that both grids hold keeps its amplitude. The
+    Nyquist frequency of an even grid, whose sign is not defined, is dropped when the number of pixels changes.
+    """
+    xp = array_namespace(wave)
+    return xp.fft.ifftn(_resized(xp, xp.fft.fftn(wave, axes=(-2, -1)), gpts), axes=(-2, -1))
+
+
+def _resized(xp: Any, spectrum: Any, gpts: int) -> Any:
+    """Crop or pad a spectrum (..., n, n), zero frequency first, so that its inverse transform keeps its values."""
+    n = spectrum.shape[-1]
+    if n == gpts:
+        return spectrum
+    keep = (min(n, gpts) - 1) // 2
+    result = xp.zeros((*spectrum.shape[:-2], gpts, gpts), dtype=spectrum.dtype, device=device(spectrum))
+    scaled = spectrum * (gpts / n) ** 2
+    low, high = slice(0, keep + 1), slice(-keep, None)
+    for rows in (low, high):
+        for columns in (low, high):
+            result[..., rows, columns] = scaled[..., rows, columns]
+    return result

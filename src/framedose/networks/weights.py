@@ -1,0 +1,125 @@
+"""Trained weights: a safetensors file, which cannot run code, with all that made it as JSON beside it."""
+
+import json
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from framedose.atomic import write_aside, write_json
+from framedose.config import Range, Settings
+from framedose.errors import ImageError, WeightsError
+from framedose.networks.preprocess import normalise
+from framedose.networks.registry import Network, NetworkConfig, build_network
+from framedose.provenance import file_digest
+
+SHIPPED = ("unet", "msdnet")
+# Images of one call of a network: bounds the memory.
+_BATCH_PIXELS = 1 << 18
+
+
+class WeightsMetadata(Settings):
+    """What a network is and what it was trained on."""
+
+    network: NetworkConfig
+    """Kind and size."""
+    sampling: Range
+    """Pixel sizes of the training images, after summing [Å/px]."""
+    dose: Range
+    """Frame doses of the training images [e/Å2]."""
+    provenance: dict[str, Any]
+    """Configuration, seed, versions and hashes of what the weights were made from."""
+    weights_sha256: str = ""
+    """Hash of the safetensors file."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedNetwork:
+    """A network with its weights, ready to predict."""
+
+    name: str
+    network: Network
+    metadata: WeightsMetadata
+
+    @property
+    def sampling(self) -> float:
+        """Pixel size that the network works at [Å/px]: the middle of its training range."""
+        return (self.metadata.sampling.low + self.metadata.sampling.high) / 2
+
+    @property
+    def minimum_size(self) -> int:
+        """Least side of an image [px]."""
+        return self.network.minimum_size
+
+    def probability(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the probability of particle, shape (n, y, x), for images (n, y, x) at the network's pixel size.
+
+        Raises
+        ------
+        ImageError
+            If an image holds NaN or infinity, is constant, or is smaller than ``minimum_size``.
+        """
+        if not np.isfinite(images).all():
+            raise ImageError("The images hold NaN or infinity; mask or interpolate those pixels first.")
+        if (images.min(axis=(-2, -1)) == images.max(axis=(-2, -1))).any():
+            raise ImageError("An image is constant: there is nothing to see.")
+        step = max(1, _BATCH_PIXELS // (images.shape[-1] * images.shape[-2]))
+        results = []
+        with torch.inference_mode():
+            for start in range(0, len(images), step):
+                inputs = normalise(torch.from_numpy(np.ascontiguousarray(images[start : start + step])))
+                results.append(torch.sigmoid(self.network(inputs))[:, 0].numpy())
+        return np.concatenate(results)
+
+
+def save_network(path: str | os.PathLike[str], network: Network, metadata: WeightsMetadata) -> None:
+    """Write ``path`` (.safetensors) and the metadata beside it (.json), each atomically."""
+    with write_aside(path) as aside:
+        save_file({name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}, aside)
+    complete = metadata.model_copy(update={"weights_sha256": file_digest(path)})
+    write_json(Path(path).with_suffix(".json"), complete.model_dump(mode="json"))
+
+
+def load_network(name: str | os.PathLike[str]) -> LoadedNetwork:
+    """Load shipped weights by name, or weights from a file.
+
+    Parameters
+    ----------
+    name
+        ``"unet"``, ``"msdnet"``, or the path of a .safetensors file that has its .json beside it.
+
+    Raises
+    ------
+    WeightsError
+        If there are no such weights, they are damaged, of another kind of file, or do not fit their network.
+    """
+    path = Path(str(files("framedose.networks") / "shipped" / f"{name}.safetensors")) if name in SHIPPED else Path(name)
+    remedy = f"Give one of {', '.join(SHIPPED)}, or the path of a .safetensors file with its .json beside it."
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"network must be a shipped name or a .safetensors file, got {str(name)!r}. {remedy}")
+    for needed in (path, path.with_suffix(".json")):
+        if not needed.is_file():
+            raise WeightsError(f"network {str(name)!r}: the file {str(needed)!r} does not exist. {remedy}")
+    try:
+        metadata = WeightsMetadata.model_validate(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+    except (ValueError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"{str(path.with_suffix('.json'))!r} is not a description of framedose weights: {reason}") from error
+    if file_digest(path) != metadata.weights_sha256:
+        raise WeightsError(f"{str(path)!r} is damaged or belongs to another .json: its SHA-256 differs. Copy both files again.")
+    network = build_network(metadata.network, seed=0)
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"{str(path)!r} does not fit the network of its .json: {reason}") from error
+    network.eval()
+    return LoadedNetwork(path.stem, network, metadata)
