@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
+from scipy import stats
 from scipy.optimize import isotonic_regression
 
 Floats = npt.NDArray[np.float64]
@@ -61,8 +62,9 @@ def dose_50_area(
 ) -> DoseLimit:
     """Return the dose at which the predicted area is half of the true area.
 
-    It is the first :func:`crossing` of 0.5 by the isotonic fit to the mean area ratio, with the percentile interval
-    of a bootstrap that draws whole structures, all doses together. A resample that never crosses counts as infinite.
+    It is the first :func:`crossing` of 0.5 by the isotonic fit to the mean area ratio, with the
+    :func:`percentile_interval` of a bootstrap that draws whole structures, all doses together. A resample that never
+    crosses counts as infinite.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ def dose_50_area(
     ratios = np.asarray(ratios, dtype=np.float64)
     mean = ratios.mean(axis=0)
     means = resampled_means(ratios, resamples=resamples, rng=rng)
-    low, high = percentile_interval([crossing(doses, row) for row in means], level)
+    low, high = percentile_interval([crossing(doses, row) for row in means], level=level, structures=len(ratios))
     value, at_or_below = crossing(doses, mean), bool(isotonic(mean)[0] >= 0.5)
     return DoseLimit(value=finite(value), low=finite(low), high=finite(high), level=level, at_or_below=at_or_below)
 
@@ -154,12 +156,18 @@ def resampled_means(values: npt.ArrayLike, *, resamples: int, rng: np.random.Gen
     return means
 
 
-def percentile_interval(samples: npt.ArrayLike, level: float) -> Any:
-    """Return the equal-tailed interval of ``samples`` along the first axis, as an array (2, ...).
+def percentile_interval(samples: npt.ArrayLike, *, level: float, structures: int) -> Any:
+    """Return the equal-tailed interval of bootstrap ``samples`` along the first axis, as an array (2, ...).
 
-    Its ends are samples themselves, without interpolation, so that infinite samples are allowed.
+    A bootstrap of n structures takes their spread too small by sqrt((n - 1) / n) and for known, so that the plain
+    percentiles cover too rarely (92 % instead of 95 % for 24 structures). The tails are therefore those of the
+    expanded percentile interval, Phi(-sqrt(n / (n - 1)) t), t the quantile of Student's distribution with n - 1
+    degrees of freedom (T. Hesterberg, The American Statistician 69, 371 (2015), doi:10.1080/00031305.2015.1089789).
+
+    The ends are samples themselves, without interpolation, so that infinite samples are allowed.
     """
-    tail = (1 - level) / 2
+    student = stats.t.ppf((1 + level) / 2, structures - 1)
+    tail = stats.norm.cdf(-np.sqrt(structures / (structures - 1)) * student)
     return np.quantile(np.asarray(samples), [tail, 1 - tail], axis=0, method="inverted_cdf")
 
 

@@ -161,7 +161,7 @@ def summarise(counts: SeriesCounts, config: EvaluationConfig, *, seed: int) -> N
 
 def _band(values: Floats, config: EvaluationConfig, seed: int) -> Band:
     means = resampled_means(values, resamples=config.resamples, rng=generator(seed, "bootstrap"))
-    low, high = percentile_interval(means, config.level)
+    low, high = percentile_interval(means, level=config.level, structures=len(values))
     return Band(mean=values.mean(axis=0).tolist(), low=low.tolist(), high=high.tolist())
 
 
