@@ -1,0 +1,1 @@
+"""Who computes the MSD-net: plain PyTorch, or compiled kernels."""
