@@ -1,0 +1,1 @@
+"""The end-to-end study: from atoms to a report with dose limits."""

@@ -1,0 +1,279 @@
+"""The figures of a study, each one function that writes one PNG.
+
+Colours are those of Okabe and Ito, which people who do not see red from green can tell apart, and every curve also has
+its own line style and marker. Nothing here touches the global state of pyplot.
+"""
+
+from collections.abc import Mapping
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from framedose.atomic import write_aside
+from framedose.evaluation.summary import Band, NetworkResult
+from framedose.study.labels import network_label, number
+
+Networks = Mapping[str, NetworkResult]
+
+_STYLES = [("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#CC79A7", ":", "D")]
+_CYAN = "#00D5FF"
+_ORANGE = (0.90, 0.62, 0.0)
+_DASHES = (0, (5, 4))
+_DPI = 130
+
+
+def area_figure(networks: Networks, path: str | Path) -> None:
+    """Draw the area ratio against dose with the 50 % limit of each network.
+
+    As in the paper (Figs. 2-4), a coloured dashed vertical line stands at each network's dose of 50 % area. Where all
+    networks converge, a black one stands at the dose from which they all have, and the grey band spans the least to
+    the greatest mean area from there on.
+    """
+    figure, axes = _canvas("predicted area / true area")
+    _draw_converged(axes, networks)
+    axes.axhline(0.5, color="0.45", linewidth=0.8)
+    for name, style in zip(networks, cycle(_STYLES), strict=False):
+        result = networks[name]
+        _draw_band(axes, result.curves.doses, result.curves.area_ratio, style, _area_label(name, result))
+        if result.dose_50_area.value is not None:
+            axes.axvline(result.dose_50_area.value, color=style[0], linestyle=_DASHES, linewidth=1.2)
+    axes.set_ylim(bottom=0)
+    _finish(figure, axes, path)
+
+
+def f1_figure(networks: Networks, path: str | Path) -> None:
+    """Draw the mean F1 against dose, above that of a mask that calls every pixel particle."""
+    figure, axes = _canvas("F1 (mean over structures)")
+    for name, style in zip(networks, cycle(_STYLES), strict=False):
+        curves = networks[name].curves
+        _draw_band(axes, curves.doses, curves.f1, style, network_label(name))
+    curves = next(iter(networks.values())).curves
+    axes.plot(curves.doses, curves.f1_all_particle, color="0.45", linestyle=":", label="every pixel called particle")
+    axes.set_ylim(0, 1.02)
+    _finish(figure, axes, path)
+
+
+def null_figure(networks: Networks, path: str | Path) -> None:
+    """Draw the false area on frames of vacuum only and of bare support only against dose."""
+    kinds = {"vacuum only": "vacuum_false_area", "bare support only": "support_false_area"}
+    if any(result.curves.support_false_area is None for result in networks.values()):
+        del kinds["bare support only"]
+    figure = Figure(figsize=(4.0 * len(kinds) + 0.8, 3.4), layout="constrained")
+    panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for axes, (title, field) in zip(panels, kinds.items(), strict=True):
+        for name, style in zip(networks, cycle(_STYLES), strict=False):
+            curves = networks[name].curves
+            _draw_curve(axes, curves.doses, 100 * np.asarray(getattr(curves, field)), style, network_label(name))
+        axes.set_title(title, fontsize=11)
+        _draw_dose_axis(axes)
+    panels[0].set_ylim(bottom=0)
+    panels[0].set_ylabel("false area (% of the frame)")
+    panels[0].legend(frameon=False)
+    _save(figure, path)
+
+
+def learning_curves_figure(curves: Mapping[str, Mapping[str, list[float]]], path: str | Path) -> None:
+    """Draw losses and validation F1 against training steps.
+
+    Parameters
+    ----------
+    curves
+        For each network ``step`` and ``train_loss``, ``validation_step``, ``validation_loss`` and ``validation_f1``.
+    path
+        The PNG to write.
+    """
+    figure = Figure(figsize=(8.8, 3.6), layout="constrained")
+    losses, scores = figure.subplots(1, 2)
+    for (name, curve), style in zip(curves.items(), cycle(_STYLES), strict=False):
+        losses.plot(curve["step"], curve["train_loss"], color=style[0], linewidth=0.8, alpha=0.4)
+        _draw_curve(losses, curve["validation_step"], curve["validation_loss"], style, network_label(name))
+        _draw_curve(scores, curve["validation_step"], curve["validation_f1"], style, network_label(name))
+    losses.set(yscale="log", ylabel="binary cross entropy")
+    losses.set_title("loss: training (thin), validation (marked)", fontsize=11)
+    scores.set(ylim=(0, 1), ylabel="F1")
+    scores.set_title("F1 on validation structures", fontsize=11)
+    for axes in (losses, scores):
+        axes.set_xlabel("training step")
+        axes.grid(color="0.92")
+        axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def examples_figure(
+    images: npt.ArrayLike, doses: npt.ArrayLike, mask: npt.ArrayLike, sampling: float, path: str | Path
+) -> None:
+    """Draw one structure at several doses, and once more at the last one with the true particle outlined.
+
+    Parameters
+    ----------
+    images
+        Frames (D, y, x).
+    doses
+        Their doses (D,) [e/Å2].
+    mask
+        The true particle (y, x).
+    sampling
+        Pixel size [Å/px].
+    path
+        The PNG to write.
+    """
+    images, doses, mask = np.asarray(images), np.asarray(doses), np.asarray(mask)
+    figure, panels = _panels(1, len(images) + 1)
+    frames = [*images, images[-1]]
+    titles = [*(f"{number(dose)} e/Å²" for dose in doses), "with the true outline"]
+    for axes, frame, title in zip(panels[0], frames, titles, strict=True):
+        _draw_frame(axes, frame)
+        axes.set_title(title, fontsize=9)
+    _draw_outline(panels[0, -1], mask)
+    _draw_scale_bar(panels[0, 0], mask.shape[1], sampling)
+    _save(figure, path)
+
+
+def overlay_figure(
+    images: npt.ArrayLike,
+    doses: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    predicted: Mapping[str, npt.ArrayLike],
+    sampling: float,
+    path: str | Path,
+) -> None:
+    """Draw the mask of each network (row) at several doses (column), with the true particle outlined in cyan.
+
+    The prediction is filled in orange: orange outside the outline is false, and grey inside it is missed.
+
+    Parameters
+    ----------
+    images
+        Frames (D, y, x).
+    doses
+        Their doses (D,) [e/Å2].
+    mask
+        The true particle (y, x).
+    predicted
+        For each network its masks (D, y, x).
+    sampling
+        Pixel size [Å/px].
+    path
+        The PNG to write.
+    """
+    images, doses, mask = np.asarray(images), np.asarray(doses), np.asarray(mask, dtype=bool)
+    figure, panels = _panels(len(predicted), len(images))
+    for row, (name, masks) in zip(panels, predicted.items(), strict=True):
+        row[0].set_ylabel(network_label(name), fontsize=10)
+        for axes, frame, found in zip(row, images, np.asarray(masks, dtype=bool), strict=True):
+            _draw_frame(axes, frame)
+            axes.imshow(np.dstack([np.broadcast_to(_ORANGE, (*found.shape, 3)), 0.5 * found]), interpolation="nearest")
+            _draw_outline(axes, mask)
+    for axes, dose in zip(panels[0], doses, strict=True):
+        axes.set_title(f"{number(dose)} e/Å²", fontsize=9)
+    _draw_scale_bar(panels[0, 0], mask.shape[1], sampling)
+    _save(figure, path)
+
+
+def _area_label(name: str, result: NetworkResult) -> str:
+    limit = result.dose_50_area
+    if limit.value is None:
+        return f"{network_label(name)}, never 50 % of the area"
+    return f"{network_label(name)}, 50 % of the area {'≤' if limit.at_or_below else 'at'} {number(limit.value)} e/Å²"
+
+
+def _canvas(label: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    _draw_dose_axis(axes)
+    axes.set_ylabel(label)
+    return figure, axes
+
+
+def _draw_dose_axis(axes: Axes) -> None:
+    axes.set(xscale="log", xlabel="frame dose (e/Å²)")
+    axes.xaxis.set_major_formatter(lambda dose, _: f"{dose:.10g}")
+    axes.grid(color="0.92")
+    axes.set_axisbelow(True)
+
+
+def _finish(figure: Figure, axes: Axes, path: str | Path) -> None:
+    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    _save(figure, path)
+
+
+def _draw_curve(axes: Axes, x: list[float], y: npt.ArrayLike, style: tuple[str, str, str], label: str) -> None:
+    colour, line, marker = style
+    axes.plot(x, y, color=colour, linestyle=line, marker=marker, markersize=4.5, label=label)
+
+
+def _draw_band(axes: Axes, doses: list[float], band: Band, style: tuple[str, str, str], label: str) -> None:
+    axes.fill_between(doses, band.low, band.high, color=style[0], alpha=0.15, linewidth=0)
+    _draw_curve(axes, doses, band.mean, style, label)
+
+
+def _draw_converged(axes: Axes, networks: Networks) -> None:
+    limits = [result.dose_converged for result in networks.values()]
+    if None in limits:
+        return
+    start = max(limit for limit in limits if limit is not None)
+    kept = [
+        ratio
+        for result in networks.values()
+        for dose, ratio in zip(result.curves.doses, result.curves.area_ratio.mean, strict=True)
+        if dose >= start
+    ]
+    end = max(dose for result in networks.values() for dose in result.curves.doses)
+    label = f"all converged at {number(start)} e/Å², least to greatest area"
+    axes.fill_between([start, end], min(kept), max(kept), color="0.85", linewidth=0, label=label)
+    axes.axvline(start, color="black", linestyle=_DASHES, linewidth=1.2)
+
+
+def _panels(rows: int, columns: int) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(1.9 * columns, 1.9 * rows + 0.35), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat:
+        axes.set(xticks=[], yticks=[])
+    return figure, panels
+
+
+def _draw_frame(axes: Axes, frame: npt.NDArray[Any]) -> None:
+    low, high = np.percentile(frame, [0.5, 99.5])
+    axes.imshow(frame, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+
+
+def _draw_outline(axes: Axes, mask: npt.NDArray[Any]) -> None:
+    axes.contour(mask.astype(float), levels=[0.5], colors=[_CYAN], linewidths=1.3)
+
+
+def _draw_scale_bar(axes: Axes, width: int, sampling: float) -> None:
+    """Draw a bar of a round length, at most a third of the field of view of ``width`` pixels."""
+    third = width * sampling / 10 / 3
+    power = 10 ** np.floor(np.log10(third))
+    length = power * max(step for step in (1, 2, 5) if step * power <= third)
+    pixels = length * 10 / sampling
+    x, y = 0.06 * width, axes.get_ylim()[0] - 0.06 * width
+    stroke = [withStroke(linewidth=3, foreground="black")]
+    axes.plot(
+        [x, x + pixels],
+        [y, y],
+        color="white",
+        linewidth=2.5,
+        path_effects=[withStroke(linewidth=4.5, foreground="black")],
+    )
+    axes.text(
+        x + pixels / 2,
+        y - 0.03 * width,
+        f"{length:g} nm",
+        color="white",
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        path_effects=stroke,
+    )
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    with write_aside(path) as aside:
+        figure.savefig(aside, dpi=_DPI)
