@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from framedose.errors import ConfigurationError
@@ -99,17 +99,6 @@ def build(model: type[M], values: Mapping[str, Any], *, where: str) -> M:
     except ValidationError as error:
         lines = [_explain(model, detail) for detail in error.errors()]
         raise ConfigurationError(f"{where}: {'; '.join(lines)}") from None
-
-
-def partial(model: type[M]) -> type[BaseModel]:
-    """Return ``model`` with every field optional, nested ones too: what a user may say on the command line."""
-    fields: dict[str, Any] = {}
-    for name, info in model.model_fields.items():
-        annotation = info.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            annotation = partial(annotation)
-        fields[name] = (annotation | None, Field(default=None, description=info.description))
-    return create_model(model.__name__, __config__=ConfigDict(extra="forbid"), __doc__=model.__doc__, **fields)
 
 
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:

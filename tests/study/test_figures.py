@@ -55,9 +55,9 @@ def test_null_figure_without_support_has_one_panel(networks, tmp_path):
 
 def test_learning_curves_are_drawn(tmp_path):
     steps = [10, 20, 30]
-    curve = {"step": steps, "train_loss": [0.7, 0.4, 0.3], "validation_step": steps[1:], "validation_loss": [0.5, 0.4]}
+    curve = {"step": steps, "train_loss": [0.7, 0.4, 0.3], "validation_loss": [0.6, 0.5, 0.4]}
     path = tmp_path / "learning.png"
-    learning_curves_figure({"unet": curve | {"validation_f1": [0.2, 0.8]}}, path)
+    learning_curves_figure({"unet": curve | {"validation_f1": [0.1, 0.2, 0.8]}}, path)
     assert_picture(path)
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy.fft
 from pydantic import Field
 
 from framedose.camera.mtf import mtf, nyquist_frequencies
@@ -70,7 +71,7 @@ def detect(
     counted = rng.poisson(electrons * np.maximum(intensity, 0)).astype(np.float32)
     shape = (counted.shape[0], counted.shape[1])
     transfer = mtf(nyquist_frequencies(shape), camera.c0, camera.c3).astype(np.float32)
-    spread: npt.NDArray[np.float32] = np.fft.irfft2(np.fft.rfft2(counted) * transfer, s=shape)
+    spread: npt.NDArray[np.float32] = scipy.fft.irfft2(scipy.fft.rfft2(counted) * transfer, s=shape)
     return spread + _readout(camera, shape, rng)
 
 

@@ -57,6 +57,8 @@ class EvaluationConfig(Settings):
     """Number of unseen structures."""
     vacuum_frames: int = Field(default=24, ge=1)
     """Number of vacuum frames, at each dose, for the null test."""
+    support_frames: int = Field(default=12, ge=0)
+    """Number of fields of bare support for the null test."""
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples of the structures for each interval."""
     level: float = Field(default=0.95, gt=0, lt=1)

@@ -36,7 +36,7 @@ class ExitWaveConfig(Settings):
 
     def stored_gpts(self, extent: float) -> int:
         """Return the pixels per side of a stored wave of side ``extent`` [Å]."""
-        return int(next_fast_len(2 * int(np.ceil(self.band_limit * extent)) + 1))
+        return int(next_fast_len(2 * int(np.ceil(self.band_limit * extent)) + 1, real=True))
 
 
 def exit_wave(atoms: Atoms, config: ExitWaveConfig) -> npt.NDArray[np.complex64]:
@@ -60,9 +60,10 @@ def exit_wave(atoms: Atoms, config: ExitWaveConfig) -> npt.NDArray[np.complex64]
     import abtem
 
     extent = float(atoms.cell[0, 0])
-    gpts = int(next_fast_len(int(np.ceil(extent / config.sampling))))
-    # NumPy's FFT is bit-reproducible between processes; a measured FFTW plan is not.
-    with abtem.config.set({"fft": "numpy", "diagnostics.progress_bar": False, "precision": "float32"}):
+    gpts = int(next_fast_len(int(np.ceil(extent / config.sampling)), real=True))
+    # An estimated FFTW plan is the same in every process; a measured one is not, and then neither are the last bits.
+    fftw = {"fft": "fftw", "fftw.planning_effort": "FFTW_ESTIMATE", "fftw.threads": 1}
+    with abtem.config.set({**fftw, "diagnostics.progress_bar": False, "precision": "float32"}):
         potential = abtem.Potential(
             atoms, gpts=(gpts, gpts), slice_thickness=config.slice_thickness, parametrization="lobato"
         )

@@ -6,7 +6,9 @@ Every function takes NumPy or torch arrays, with leading batch axes where said, 
 import math
 from typing import Any
 
-from array_api_compat import array_namespace, device
+import numpy as np
+import scipy.fft
+from array_api_compat import array_namespace, device, is_numpy_namespace
 
 from framedose.microscope.conditions import Conditions
 from framedose.units import wavelength
@@ -69,20 +71,21 @@ def expected_intensity(wave: Any, extent: float, gpts: int, energy: float, condi
     xp = array_namespace(wave)
     q2 = squared_frequencies(xp, wave.shape[-1], extent, device(wave))
     transfer = xp.astype(transfer_function(q2, energy, conditions), wave.dtype)
-    spectrum = xp.fft.fftn(wave, axes=(-2, -1)) * transfer
-    image = xp.fft.ifftn(_resized(xp, spectrum, gpts), axes=(-2, -1))
+    fft = _fft(xp)
+    spectrum = fft.fftn(wave, axes=(-2, -1)) * transfer
+    image = fft.ifftn(_resized(xp, spectrum, gpts), axes=(-2, -1))
     intensity = xp.real(image) ** 2 + xp.imag(image) ** 2
     if conditions.blur > 0:
         q2 = squared_frequencies(xp, gpts, extent, device(wave))[:, : gpts // 2 + 1]
         soften = xp.astype(xp.exp(-2 * math.pi**2 * conditions.blur**2 * q2), intensity.dtype)
-        intensity = xp.fft.irfftn(xp.fft.rfftn(intensity, axes=(-2, -1)) * soften, s=(gpts, gpts), axes=(-2, -1))
+        intensity = fft.irfftn(fft.rfftn(intensity, axes=(-2, -1)) * soften, s=(gpts, gpts), axes=(-2, -1))
     return intensity
 
 
 def squared_frequencies(xp: Any, gpts: int, extent: float, on: Any) -> Any:
     """Return squared spatial frequencies [1/Å2] of a periodic square, shape (gpts, gpts), zero frequency first."""
-    q = xp.fft.fftfreq(gpts, d=extent / gpts, device=on)
-    q = xp.astype(q, xp.float64)
+    # From NumPy for every namespace: torch's own are in single precision.
+    q = xp.asarray(np.fft.fftfreq(gpts, extent / gpts), device=on)
     return q[:, None] ** 2 + q[None, :] ** 2
 
 
@@ -93,7 +96,13 @@ def fourier_resample(wave: Any, gpts: int) -> Any:
     Nyquist frequency of an even grid, whose sign is not defined, is dropped when the number of pixels changes.
     """
     xp = array_namespace(wave)
-    return xp.fft.ifftn(_resized(xp, xp.fft.fftn(wave, axes=(-2, -1)), gpts), axes=(-2, -1))
+    fft = _fft(xp)
+    return fft.ifftn(_resized(xp, fft.fftn(wave, axes=(-2, -1)), gpts), axes=(-2, -1))
+
+
+def _fft(xp: Any) -> Any:
+    """Return the FFT of a namespace; SciPy's for NumPy, which is several times as fast in two dimensions."""
+    return scipy.fft if is_numpy_namespace(xp) else xp.fft
 
 
 def _resized(xp: Any, spectrum: Any, gpts: int) -> Any:

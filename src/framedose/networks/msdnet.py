@@ -87,6 +87,11 @@ class MSDNet(nn.Module):
         """Reach of the widest convolution to each side [px]; both sides of an image must exceed it."""
         return max(self.dilations) * (self.config.kernel - 1) // 2
 
+    @property
+    def minimum_size(self) -> int:
+        """Least side of an image [px]."""
+        return self.halo + 1
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of images.
 

@@ -20,6 +20,8 @@ Kind = Literal["particle", "support"]
 _TRIES = 500
 # Free space before and behind the atoms along the beam, where their potential dies out [Å].
 _VACUUM = 3.0
+# No atom lies nearer to the side of the cell, so that none touches its neighbour's periodic image [Å].
+_SEAM = 1.0
 
 
 class SpecimenConfig(Settings):
@@ -161,7 +163,7 @@ def _view_centre(hull: npt.NDArray[np.float64], width: float, rng: np.random.Gen
 
 
 def _in_cell(atoms: Atoms, extent: float) -> Atoms:
-    inside = ((atoms.positions[:, :2] >= 0) & (atoms.positions[:, :2] < extent)).all(axis=1)
+    inside = ((atoms.positions[:, :2] >= _SEAM) & (atoms.positions[:, :2] <= extent - _SEAM)).all(axis=1)
     atoms = atoms[inside]
     bottom, top = atoms.positions[:, 2].min(), atoms.positions[:, 2].max()
     atoms.positions[:, 2] += _VACUUM - bottom

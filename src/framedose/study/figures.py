@@ -84,7 +84,7 @@ def learning_curves_figure(curves: Mapping[str, Mapping[str, list[float]]], path
     Parameters
     ----------
     curves
-        For each network ``step`` and ``train_loss``, ``validation_step``, ``validation_loss`` and ``validation_f1``.
+        For each network ``step``, and at these steps ``train_loss``, ``validation_loss`` and ``validation_f1``.
     path
         The PNG to write.
     """
@@ -92,8 +92,8 @@ def learning_curves_figure(curves: Mapping[str, Mapping[str, list[float]]], path
     losses, scores = figure.subplots(1, 2)
     for (name, curve), style in zip(curves.items(), cycle(_STYLES), strict=False):
         losses.plot(curve["step"], curve["train_loss"], color=style[0], linewidth=0.8, alpha=0.4)
-        _draw_curve(losses, curve["validation_step"], curve["validation_loss"], style, network_label(name))
-        _draw_curve(scores, curve["validation_step"], curve["validation_f1"], style, network_label(name))
+        _draw_curve(losses, curve["step"], curve["validation_loss"], style, network_label(name))
+        _draw_curve(scores, curve["step"], curve["validation_f1"], style, network_label(name))
     losses.set(yscale="log", ylabel="binary cross entropy")
     losses.set_title("loss: training (thin), validation (marked)", fontsize=11)
     scores.set(ylim=(0, 1), ylabel="F1")

@@ -1,0 +1,131 @@
+"""Making a dataset on all cores: specimens, exit waves, images, one task for each field, resumable field by field."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from framedose.atomic import write_json
+from framedose.config import digest
+from framedose.dataset.recipe import DatasetRecipe, Split
+from framedose.dataset.render import make_specimen, render
+from framedose.dataset.store import create_images, create_waves, written
+from framedose.errors import SpecimenError
+from framedose.microscope.exit_wave import exit_wave
+from framedose.progress import progress
+
+Runner = Callable[[Callable[[int], Any], Sequence[int], str, int], list[Any]]
+
+
+@contextmanager
+def workers(count: int) -> Iterator[Runner]:
+    """Start ``count`` worker processes (Dask), and give a function that maps tasks over them with a progress bar.
+
+    The processes are started by command, not forked and not re-importing the caller's script, so that a script needs no
+    ``if __name__ == "__main__"``. One thread each: the cores are filled by processes.
+    """
+    from distributed import Client, as_completed
+    from distributed.deploy.subprocess import SubprocessCluster
+
+    single = {"env": {"NUMBA_NUM_THREADS": "1"}}
+    cluster = SubprocessCluster(
+        n_workers=count, threads_per_worker=1, dashboard_address=":0", silence_logs=40, worker_kwargs=single
+    )
+    try:
+        with Client(cluster, set_as_default=False) as client:
+
+            def run(task: Callable[[int], Any], indices: Sequence[int], label: str, done: int) -> list[Any]:
+                futures = client.map(task, indices, pure=False)
+                finished = as_completed(futures, loop=client.loop)
+                for future in progress(finished, total=done + len(futures), done=done, label=label):
+                    future.result()
+                return [future.result() for future in futures]
+
+            yield run
+    finally:
+        cluster.close()
+
+
+def make_specimens(path: Path, recipe: DatasetRecipe, seed: int, splits: Sequence[Split], run: Runner) -> None:
+    """Build all specimens once and write what identifies them: drawn values, mask hull, hash of the atoms.
+
+    Raises
+    ------
+    SpecimenError
+        If two fields, of one split or of two, came out as the same structure.
+    """
+    content: dict[str, list[dict[str, Any]]] = {}
+    for split in splits:
+        describe = partial(_describe, recipe, seed, split)
+        content[split.name] = run(describe, range(split.specimens), f"specimens ({split.name})", 0)
+    digests = [entry["digest"] for entries in content.values() for entry in entries]
+    if len(set(digests)) < len(digests):
+        raise SpecimenError("Two fields have the same structure: training and test must not share any. Widen the ranges.")
+    write_json(path, {"made_from": _specimens_digest(recipe, seed, splits), "splits": content})
+
+
+def _specimens_digest(recipe: DatasetRecipe, seed: int, splits: Sequence[Split]) -> str:
+    return digest([split.digest(recipe, seed) for split in splits])
+
+
+def _describe(recipe: DatasetRecipe, seed: int, split: Split, index: int) -> dict[str, Any]:
+    specimen = make_specimen(recipe, seed, split, index)
+    return {"drawn": specimen.drawn, "hull": specimen.hull.tolist(), "digest": specimen.digest()}
+
+
+def make_waves(
+    path: Path, recipe: DatasetRecipe, seed: int, split: Split, specimens: Sequence[dict[str, Any]], run: Runner
+) -> None:
+    """Compute the exit waves of a split that are not on disk yet."""
+    create_waves(path, recipe, split, split.digest(recipe, seed))
+    done = written(path, split.name)
+    todo = [index for index in range(split.specimens) if index not in done]
+    expected = {index: specimens[index]["digest"] for index in todo}
+    if todo:
+        run(partial(_wave, path, recipe, seed, split, expected), todo, f"exit waves ({split.name})", len(done))
+
+
+def _wave(path: Path, recipe: DatasetRecipe, seed: int, split: Split, expected: dict[int, str], index: int) -> None:
+    specimen = make_specimen(recipe, seed, split, index)
+    if specimen.digest() != expected[index]:
+        raise SpecimenError(
+            f"Specimen {index} of {split.name!r} came out differently than before: ASE or NumPy changed since this "
+            "dataset was begun. Begin it again in another folder."
+        )
+    array = zarr.open_group(path, mode="r+")[split.name]
+    array[index] = exit_wave(specimen.atoms, recipe.exit_wave)
+
+
+def make_images(
+    path: Path,
+    waves: Path,
+    recipe: DatasetRecipe,
+    seed: int,
+    split: Split,
+    specimens: Sequence[dict[str, Any]],
+    run: Runner,
+) -> None:
+    """Make the images and masks of a split that are not on disk yet; one task writes one whole shard."""
+    create_images(path, recipe, split, seed, split.digest(recipe, seed))
+    done = written(path, f"{split.name}/images")
+    todo = [index for index in range(len(split.kinds)) if index not in done]
+    hulls = [np.array(entry["hull"]).reshape(-1, 2) for entry in specimens]
+    if todo:
+        run(partial(_images, path, waves, recipe, seed, split, hulls), todo, f"images ({split.name})", len(done))
+
+
+def _images(
+    path: Path, waves: Path, recipe: DatasetRecipe, seed: int, split: Split, hulls: Sequence[Any], index: int
+) -> None:
+    wave, hull = None, np.empty((0, 2))
+    if split.kinds[index] != "vacuum":
+        wave, hull = zarr.open_group(waves, mode="r")[split.name][index], hulls[index]
+    pairs = [render(recipe, seed, split, index, image, wave, hull) for image in range(split.images)]
+    group = zarr.open_group(path, path=split.name, mode="r+")
+    group["masks"][index] = np.stack([mask for _, mask in pairs])
+    # Last, because its presence says that the field is complete.
+    group["images"][index] = np.stack([image for image, _ in pairs])

@@ -1,0 +1,131 @@
+"""What a dataset is made of, and the items in it."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from framedose.camera.noise import Camera, CameraRanges
+from framedose.config import Settings, digest
+from framedose.microscope.conditions import ConditionRanges, Conditions
+from framedose.microscope.exit_wave import ExitWaveConfig
+from framedose.random import generator
+from framedose.specimen.assembly import SpecimenConfig
+
+FieldKind = Literal["particle", "support", "vacuum"]
+# The cut edges of the support and the cell's own period stay this far outside of every detected pixel [Å].
+_EDGE = 2.5
+
+
+class DatasetRecipe(Settings):
+    """Everything that determines a dataset but its seed."""
+
+    structures: int = Field(1000, ge=1)
+    """Particles to train on."""
+    validation_structures: int = Field(500, ge=1)
+    """Particles to validate on, one image each."""
+    image_epochs: int = Field(10, ge=1)
+    """Images of every training structure, each with its own conditions and noise."""
+    support_share: float = Field(0.0, ge=0, le=1)
+    """Fields of bare support added to the particles, as a share of their number."""
+    vacuum_share: float = Field(0.0, ge=0, le=1)
+    """Fields of vacuum added to the particles, as a share of their number."""
+    gpts: int = Field(512, ge=32)
+    """Camera pixels per side of an image."""
+    margin: int = Field(32, ge=0)
+    """Camera pixels detected around an image and cropped, because the MTF filter is periodic."""
+    binning: int = Field(1, ge=1)
+    """Pixels per side that are summed after the camera; 1 for the paper's full resolution."""
+    specimen: SpecimenConfig = SpecimenConfig()
+    """The specimens."""
+    exit_wave: ExitWaveConfig = ExitWaveConfig()
+    """The multislice calculation."""
+    conditions: ConditionRanges = ConditionRanges()
+    """Imaging conditions, Table 1."""
+    camera: CameraRanges = CameraRanges()
+    """The camera, Table 3."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.gpts % self.binning:
+            raise ValueError(f"binning must divide gpts, got binning {self.binning} and gpts {self.gpts}")
+        return self
+
+    @property
+    def view(self) -> tuple[float, float]:
+        """Smallest and largest width of an image [Å]."""
+        return self.gpts * self.conditions.sampling.low, self.gpts * self.conditions.sampling.high
+
+    @property
+    def extent(self) -> float:
+        """Side of the square cell [Å]: the widest detected field and its edge."""
+        return round((self.gpts + 2 * self.margin) * self.conditions.sampling.high + 2 * _EDGE, 3)
+
+    @property
+    def image_size(self) -> int:
+        """Pixels per side of a stored image."""
+        return self.gpts // self.binning
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a dataset; structures of different splits are drawn from different streams and never shared.
+
+    Parameters
+    ----------
+    name
+        ``"train"``, ``"validation"`` or ``"test"``; part of every item's stream of random numbers.
+    kinds
+        The kind of every field, in order: particles, then bare supports, then vacuum.
+    images
+        Images of each field, where ``doses`` is None.
+    doses
+        Frame doses [e/Å2]: then every field keeps one draw of its conditions at all of these doses.
+    """
+
+    name: str
+    kinds: tuple[FieldKind, ...]
+    images: int
+    doses: tuple[float, ...] | None = None
+
+    @property
+    def specimens(self) -> int:
+        """Fields that have a specimen, which come first."""
+        return sum(kind != "vacuum" for kind in self.kinds)
+
+    def conditions(self, recipe: DatasetRecipe, seed: int, index: int, image: int) -> Conditions:
+        """Draw the imaging conditions of one image.
+
+        The sampling is rounded so that the cell holds a whole number of pixels (by less than 0.1 %), and this rounded
+        value is what the image has and what its electrons per pixel come from.
+        """
+        rng = generator(seed, "conditions", self.name, index, image if self.doses is None else 0)
+        drawn = recipe.conditions.draw(rng)
+        exact = {"sampling": recipe.extent / math.floor(recipe.extent / drawn.sampling)}
+        if self.doses is not None:
+            exact["dose"] = self.doses[image]
+        return drawn.model_copy(update=exact)
+
+    def camera(self, recipe: DatasetRecipe, seed: int, index: int, image: int) -> Camera:
+        """Draw the camera of one image."""
+        return recipe.camera.draw(generator(seed, "camera", self.name, index, image if self.doses is None else 0))
+
+    def digest(self, recipe: DatasetRecipe, seed: int) -> str:
+        """Return the hash of everything that this split's images are made from."""
+        return digest([recipe.model_dump(mode="json"), seed, self.name, self.kinds, self.images, self.doses])
+
+
+def make_kinds(particles: int, supports: int, vacuum: int) -> tuple[FieldKind, ...]:
+    """Return the kinds of a split's fields in order."""
+    return ("particle",) * particles + ("support",) * supports + ("vacuum",) * vacuum
+
+
+def training_splits(recipe: DatasetRecipe) -> tuple[Split, Split]:
+    """Return the training and the validation split of a recipe."""
+
+    def kinds(particles: int) -> tuple[FieldKind, ...]:
+        return make_kinds(particles, round(particles * recipe.support_share), round(particles * recipe.vacuum_share))
+
+    train = Split("train", kinds(recipe.structures), recipe.image_epochs)
+    return train, Split("validation", kinds(recipe.validation_structures), 1)

@@ -1,0 +1,68 @@
+"""One item of a dataset, made alone from the recipe, the seed and its index."""
+
+import numpy as np
+import numpy.typing as npt
+
+from framedose.camera.noise import detect, sum_pixels
+from framedose.dataset.recipe import DatasetRecipe, Split
+from framedose.microscope.optics import expected_intensity
+from framedose.random import generator
+from framedose.specimen.assembly import Specimen, build_specimen
+from framedose.specimen.mask import rasterise
+from framedose.units import electrons_per_pixel
+
+
+def make_specimen(recipe: DatasetRecipe, seed: int, split: Split, index: int) -> Specimen:
+    """Build the specimen of one field."""
+    kind = "support" if split.kinds[index] == "support" else "particle"
+    return build_specimen(recipe.specimen, recipe.view, recipe.extent, generator(seed, "specimen", split.name, index), kind)
+
+
+def render(
+    recipe: DatasetRecipe,
+    seed: int,
+    split: Split,
+    index: int,
+    image: int,
+    wave: npt.NDArray[np.complex64] | None,
+    hull: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_]]:
+    """Make one image and its mask.
+
+    The order is: transfer function and envelope on the wave, intensity, blur, Poisson electrons at the drawn pixel
+    size, MTF, readout, crop, pixels summed, divided by the electrons that vacuum has on a summed pixel.
+
+    Parameters
+    ----------
+    recipe, seed, split, index, image
+        Which image.
+    wave
+        Exit wave of the field over the whole cell, shape (y, x); None for vacuum.
+    hull
+        Projected hull of the particle in the cell, (m, 2), columns (y, x) [Å].
+
+    Returns
+    -------
+    image
+        float16, shape (y, x); vacuum is 1 on average (plus the readout's mean).
+    mask
+        bool, shape (y, x).
+    """
+    conditions = split.conditions(recipe, seed, index, image)
+    electrons = electrons_per_pixel(conditions.dose, conditions.sampling)
+    field = recipe.gpts + 2 * recipe.margin
+    cell_gpts = round(recipe.extent / conditions.sampling)
+    first = (cell_gpts - field) // 2
+    if wave is None:
+        intensity = np.ones((field, field), dtype=np.float32)
+    else:
+        whole = expected_intensity(wave, recipe.extent, cell_gpts, recipe.exit_wave.energy, conditions)
+        intensity = whole[first : first + field, first : first + field]
+    camera = split.camera(recipe, seed, index, image)
+    frame = detect(intensity, electrons, camera, generator(seed, "noise", split.name, index, image))
+    inside = slice(recipe.margin, recipe.margin + recipe.gpts)
+    summed = sum_pixels(frame[inside, inside], recipe.binning) / (electrons * recipe.binning**2)
+    # The centre of a summed pixel is the mean of its camera pixels, which are sampled at multiples of the sampling.
+    corner = (first + recipe.margin + (recipe.binning - 1) / 2) * conditions.sampling
+    mask = rasterise(hull, (corner, corner), conditions.sampling * recipe.binning, (recipe.image_size,) * 2)
+    return summed.astype(np.float16), mask

@@ -1,0 +1,221 @@
+"""The whole study: specimens, exit waves, images, two trained networks, dose limits, report. Resumable at any point."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framedose.atomic import locked, write_json
+from framedose.config import Range, digest
+from framedose.dataset.generate import Runner, make_images, make_specimens, make_waves, workers
+from framedose.dataset.recipe import Split, training_splits
+from framedose.dataset.store import ImageSet
+from framedose.errors import ConfigurationError, OutputExistsError
+from framedose.evaluation.counts import SeriesCounts, count
+from framedose.evaluation.summary import NetworkResult, summarise
+from framedose.networks.weights import LoadedNetwork, WeightsMetadata, load_network, save_network
+from framedose.provenance import versions
+from framedose.study.config import StudyConfig
+from framedose.study.pictures import draw_all
+from framedose.study.report import write_report, write_tables
+from framedose.study.series import StoredSeries, series_split
+from framedose.training.loop import train
+
+NETWORKS = ("unet", "msdnet")
+
+
+def run_study(config: StudyConfig, out: str | os.PathLike[str], *, processes: int | None = None) -> dict[str, Any]:
+    """Run a study, or go on with it, and return its results.
+
+    What is finished is kept: specimens and exit waves and images one by one, training from its last checkpoint, and
+    every stage as a whole. The numbers are those of an uninterrupted run.
+
+    Parameters
+    ----------
+    config
+        All that determines the numbers.
+    out
+        Folder of the study: empty, new, or holding this very study.
+    processes
+        Processes of the simulation, by default one for each core. They do not change the numbers.
+
+    Returns
+    -------
+    dict
+        What ``results.json`` holds.
+
+    Raises
+    ------
+    OutputExistsError
+        If the folder holds something else, or another process works in it.
+    ConfigurationError
+        If ``processes`` is not positive.
+    """
+    if processes is not None and processes < 1:
+        raise ConfigurationError(f"processes must be at least 1, got {processes}.")
+    folder = Path(out)
+    _claim(folder, config)
+    with locked(folder):
+        clock = _Clock(folder / "timings.json")
+        _simulate(config, folder, processes or os.cpu_count() or 1, clock)
+        networks = {name: _trained(config, folder, name, clock) for name in NETWORKS}
+        series = StoredSeries(folder / "images.zarr")
+        results = {name: _evaluated(config, folder, name, networks[name], series, clock) for name in NETWORKS}
+        return _report(config, folder, networks, results, series, clock)
+
+
+def _claim(folder: Path, config: StudyConfig) -> None:
+    """Make the folder this study's, or refuse it; nothing in a foreign folder is touched."""
+    card = folder / "study.json"
+    content = {"digest": config.digest(), "config": config.model_dump(mode="json")}
+    if card.exists():
+        try:
+            found = json.loads(card.read_text(encoding="utf-8")).get("digest")
+        except (ValueError, AttributeError):
+            found = None
+        if found != content["digest"]:
+            raise OutputExistsError(
+                f"The output folder {str(folder)!r} holds a study with other settings or another seed. "
+                "Choose another folder with --out, or give the settings that it was begun with."
+            )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputExistsError(
+            f"The output folder {str(folder)!r} exists and is not a study's. Choose another folder with --out."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(card, content)
+
+
+class _Clock:
+    """Seconds of each stage, kept over restarts; a stage that was interrupted counts from its last start."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 1)
+        write_json(self._path, self.seconds)
+
+
+def _simulate(config: StudyConfig, folder: Path, processes: int, clock: _Clock) -> None:
+    """Stages 1 to 3; no worker process is started when the images are complete."""
+    recipe, seed = config.dataset, config.seed
+    splits = (*training_splits(recipe), series_split(config.evaluation))
+    if "images" in clock.seconds:
+        return
+    with workers(processes) as run:
+        with clock.stage("specimens"):
+            specimens = _specimens(folder / "specimens.json", config, splits, run)
+        with clock.stage("exit waves"):
+            for split in splits:
+                make_waves(folder / "exit_waves.zarr", recipe, seed, split, specimens[split.name], run)
+        with clock.stage("images"):
+            for split in splits:
+                waves, images = folder / "exit_waves.zarr", folder / "images.zarr"
+                make_images(images, waves, recipe, seed, split, specimens[split.name], run)
+
+
+def _specimens(path: Path, config: StudyConfig, splits: Sequence[Split], run: Runner) -> dict[str, list[dict[str, Any]]]:
+    if not path.exists():
+        make_specimens(path, config.dataset, config.seed, splits, run)
+    content: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))["splits"]
+    return content
+
+
+def _trained(config: StudyConfig, folder: Path, name: str, clock: _Clock) -> LoadedNetwork:
+    """Stage 4, for one network."""
+    path = folder / f"{name}.safetensors"
+    if not path.with_suffix(".json").exists():
+        part = getattr(config, name)
+        images, held_out = (ImageSet(folder / "images.zarr", split) for split in ("train", "validation"))
+        with clock.stage(f"training {name}"):
+            network, curves = train(
+                part.network,
+                part.training,
+                images,
+                held_out,
+                seed=config.seed,
+                checkpoint=folder / f"{name}.checkpoint.safetensors",
+                label=f"training {name}",
+            )
+            sampling = config.dataset.conditions.sampling
+            metadata = WeightsMetadata(
+                network=part.network,
+                sampling=Range(low=sampling.low * config.dataset.binning, high=sampling.high * config.dataset.binning),
+                dose=config.dataset.conditions.dose,
+                provenance={
+                    "training": part.training.model_dump(mode="json"),
+                    "dataset": config.dataset.model_dump(mode="json"),
+                    "seed": config.seed,
+                    "study": config.digest(),
+                    "images": images.made_from,
+                    "versions": versions(),
+                    "curves": curves,
+                },
+            )
+            save_network(path, network, metadata)
+    return load_network(path)
+
+
+def _evaluated(
+    config: StudyConfig, folder: Path, name: str, network: LoadedNetwork, series: StoredSeries, clock: _Clock
+) -> NetworkResult:
+    """Stage 5, for one network; the counts are kept, the statistics on them are made anew."""
+    threshold = config.evaluation.threshold
+    path = folder / f"{name}.counts.npz"
+    made_from = digest([network.metadata.weights_sha256, series.made_from, threshold])
+    card = path.with_suffix(".json")
+    if not card.exists() or json.loads(card.read_text(encoding="utf-8")) != {"made_from": made_from}:
+        with clock.stage(f"evaluation {name}"):
+            label = f"evaluation {name}"
+            count(network.probability, series, threshold=threshold, label=label).save(path)
+            write_json(card, {"made_from": made_from})
+    return summarise(SeriesCounts.load(path), config.evaluation, seed=config.seed)
+
+
+def _report(
+    config: StudyConfig,
+    folder: Path,
+    networks: Mapping[str, LoadedNetwork],
+    results: Mapping[str, NetworkResult],
+    series: StoredSeries,
+    clock: _Clock,
+) -> dict[str, Any]:
+    """Stage 6, made anew each time."""
+    with clock.stage("figures"):
+        curves = {name: network.metadata.provenance["curves"] for name, network in networks.items()}
+        figures = draw_all(folder, networks, results, curves, series, config.evaluation.threshold)
+        write_tables(folder, results)
+    hashes = {f"{name} weights": network.metadata.weights_sha256 for name, network in networks.items()}
+    provenance = {
+        "seed": config.seed,
+        "hashes (SHA-256)": {"study": config.digest(), "test images": series.made_from, **hashes},
+        "versions": versions(),
+    }
+    content = {
+        "wall_seconds": round(sum(clock.seconds.values()), 1),
+        "stage_seconds": clock.seconds,
+        "networks": {name: result.model_dump() for name, result in results.items()},
+        "provenance": provenance,
+        "config": config.model_dump(mode="json"),
+    }
+    write_report(
+        folder,
+        networks=results,
+        figures=figures,
+        settings=content["config"],
+        provenance=provenance,
+        seconds=clock.seconds,
+        pixels_summed=config.dataset.binning,
+    )
+    write_json(folder / "results.json", content)
+    return content
