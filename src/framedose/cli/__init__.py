@@ -1,0 +1,70 @@
+"""The command line: a thin layer over the Python functions, and the only place that prints or exits."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+from cyclopts.exceptions import CycloptsError
+
+from framedose import __version__
+from framedose.errors import FramedoseError
+
+_WRONG_USE, _INTERRUPTED = 2, 130
+
+# Each is the function of this name in the module of this name, which loads only when the command is used.
+_COMMANDS = {
+    "study": "Make a dose-limit report, from atoms to trained networks.",
+    "segment": "Segment the particles in real micrographs.",
+}
+_USAGE = {"study": "[OPTIONS]", "segment": "FILES... [OPTIONS]"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0, or with one line on standard error 2, or 130 for Ctrl-C.
+
+    Parameters
+    ----------
+    arguments
+        Words of the command line without the program's name; those of this process if None.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    app = _app(chosen=words[0] if words else "")
+    try:
+        app(words, exit_on_error=False, print_error=False, verbose=False, result_action="return_none")
+    except (FramedoseError, CycloptsError, OSError, KeyboardInterrupt) as error:
+        if debug:
+            raise
+        print(f"framedose: {_one_line(error)}", file=sys.stderr)
+        return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else _WRONG_USE
+    return 0
+
+
+def _app(*, chosen: str) -> App:
+    """Return the commands; the chosen one is described by its own docstring, the others by one line."""
+    app = App(
+        name="framedose",
+        version=__version__,
+        help="At what electron dose can a neural network still see a nanoparticle? And where is one in a micrograph?",
+        help_epilogue="Any command takes --debug, which shows the traceback of an error.",
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+    )
+    for name, summary in _COMMANDS.items():
+        app.command(
+            f"framedose.cli.{name}:{name}",
+            name=name,
+            help=None if name == chosen else summary,
+            usage=f"Usage: framedose {name} {_USAGE[name]}",
+        )
+    return app
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {error.filename}" if error.filename else ""
+        return f"error: {error.strerror}{place}"
+    return "error: " + " ".join(str(error).split())

@@ -1,0 +1,81 @@
+"""The probability of particle for one micrograph, at its own pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from framedose.errors import CalibrationError, ImageError
+from framedose.inference.resample import resample, resample_to_shape, resampled_shape
+from framedose.micrograph import Micrograph
+
+if TYPE_CHECKING:
+    from framedose.networks.weights import LoadedNetwork
+
+# Coarser pixels cannot hold the (200) fringes of Au, 2.04 Å: two pixels a period, less a margin for tilt.
+COARSEST_SAMPLING = 1.0
+
+
+def predict(micrograph: Micrograph, network: LoadedNetwork) -> npt.NDArray[np.float32]:
+    """Return the probability of particle for every pixel of a micrograph.
+
+    The image is resampled to the pixel size of the network, predicted as a whole, and the probability resampled back.
+
+    Parameters
+    ----------
+    micrograph
+        Any quantity: the network normalises.
+    network
+        From :func:`framedose.networks.weights.load_network`.
+
+    Returns
+    -------
+    ndarray
+        Probability 0..1, shape (y, x) of the micrograph, float32.
+
+    Raises
+    ------
+    CalibrationError, ImageError
+        As :func:`check`.
+    """
+    check(micrograph, network)
+    image, _ = resample(micrograph.image, micrograph.sampling, network.sampling)
+    probability = network.probability(image[np.newaxis])[0]
+    return resample_to_shape(probability, micrograph.image.shape)
+
+
+def check(micrograph: Micrograph, network: LoadedNetwork) -> tuple[str, ...]:
+    """Refuse a micrograph that the network cannot see, and return warnings about one that it may not see well.
+
+    Raises
+    ------
+    CalibrationError
+        If the pixels are too coarse to carry the lattice of the particle.
+    ImageError
+        If the field of view is smaller than the network needs.
+    """
+    sampling = micrograph.sampling
+    if sampling > COARSEST_SAMPLING:
+        raise CalibrationError(
+            f"{micrograph.origin}: sampling {sampling:g} Å/px is too coarse, lattice fringes of Au need at most "
+            f"{COARSEST_SAMPLING:g} Å/px. Record at higher magnification, or correct the pixel size with --sampling."
+        )
+    shape = resampled_shape(micrograph.image.shape, sampling, network.sampling)
+    if min(shape) < network.minimum_size:
+        height, width = (size * sampling / 10 for size in micrograph.image.shape)
+        raise ImageError(
+            f"{micrograph.origin}: the field of {height:.3g} x {width:.3g} nm ({shape[0]} x {shape[1]} pixels of "
+            f"{network.sampling:g} Å) is too small, network {network.name!r} needs at least "
+            f"{network.minimum_size * network.sampling / 10:.3g} nm ({network.minimum_size} pixels) each way. "
+            "Give a larger field, or correct the pixel size with --sampling."
+        )
+    # Finer pixels are summed, as in training; coarser ones lack detail that the network has learned to use.
+    trained = network.metadata.sampling
+    if sampling > trained.high:
+        return (
+            f"pixel size {sampling:g} Å/px is coarser than the {trained.low:g} to {trained.high:g} Å/px that network "
+            f"{network.name!r} was trained on: the image is interpolated and the result less certain",
+        )
+    return ()

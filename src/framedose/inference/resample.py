@@ -1,0 +1,84 @@
+"""From one pixel size to another, and back: the one resampling of framedose.
+
+To coarser pixels: the area-weighted mean of what each new pixel covers, as a camera with larger pixels would count
+(divided by the number of old pixels in a new one). White noise stays white and nothing is folded back that a larger
+pixel would not fold back itself. To finer pixels: a cubic spline, which adds no detail. Edges are mirrored. Both keep
+the field of view: the outer borders of the first and last pixel stay where they are, so nothing is shifted.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.floating[Any]] | npt.NDArray[np.bool_]
+
+_LINEAR, _CUBIC = 1, 3
+
+
+def resampled_shape(shape: tuple[int, ...], sampling_from: float, sampling_to: float) -> tuple[int, int]:
+    """Return the shape (y, x) of an image of ``shape`` with pixels of another size [Å/px], at least one pixel.
+
+    Examples
+    --------
+    >>> resampled_shape((512, 1024), 0.075, 0.3)
+    (128, 256)
+    """
+    y, x = (max(1, round(size * sampling_from / sampling_to)) for size in shape)
+    return y, x
+
+
+def resample(
+    image: Image, sampling_from: float, sampling_to: float
+) -> tuple[npt.NDArray[np.float32], tuple[float, float]]:
+    """Give an image other pixels over the same field of view.
+
+    Parameters
+    ----------
+    image
+        Shape (y, x).
+    sampling_from, sampling_to
+        Side of a pixel now, and wanted [Å/px].
+
+    Returns
+    -------
+    image
+        Shape ``round(shape * sampling_from / sampling_to)``, float32.
+    sampling
+        The sides (y, x) that the new pixels really have [Å/px]: as wanted, up to the rounding of the shape.
+
+    Examples
+    --------
+    >>> pixels, sampling = resample(np.arange(16.0).reshape(2, 8), 0.1, 0.2)
+    >>> pixels
+    array([[ 4.5,  6.5,  8.5, 10.5]], dtype=float32)
+    >>> sampling
+    (0.2, 0.2)
+    """
+    shape = resampled_shape(image.shape, sampling_from, sampling_to)
+    y, x = (sampling_from * (old / new) for old, new in zip(image.shape, shape, strict=True))
+    return _to_shape(image, shape, order=_CUBIC), (y, x)
+
+
+def resample_to_shape(image: Image, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Bring a probability map back to the shape (y, x) of its micrograph.
+
+    Local mean to coarser pixels, linear to finer ones: neither leaves the range of the input.
+    """
+    # Rounding may step over the limits by one digit.
+    return _to_shape(image, shape, order=_LINEAR).clip(image.min(), image.max())
+
+
+def _to_shape(image: Image, shape: tuple[int, ...], *, order: int) -> npt.NDArray[np.float32]:
+    from skimage.transform import resize, resize_local_mean  # Slow to import.
+
+    image = np.asarray(image, dtype=np.float32)
+    if shape == image.shape:
+        return image.copy()
+    if any(new < old for new, old in zip(shape, image.shape, strict=True)):
+        resampled = resize_local_mean(image, shape, grid_mode=True, preserve_range=True)
+    else:
+        resampled = resize(
+            image, shape, order=order, mode="symmetric", anti_aliasing=False, clip=False, preserve_range=True
+        )
+    return np.asarray(resampled, dtype=np.float32)

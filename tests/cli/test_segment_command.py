@@ -1,0 +1,274 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from framedose.cli import main
+from framedose.files import read, write_tiff
+from framedose.inference import batch
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def weights(tiny_weights):
+    return str(tiny_weights())
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).normal(100, 10, shape).astype(np.float32)
+
+
+def grey(path, *shape, seed=0):
+    Image.fromarray(noise(*shape, seed=seed).astype(np.uint8)).save(path)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def fails(capsys, *arguments):
+    """Run a command that must fail: return the one line that it says."""
+    status = main([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    lines = said.err.strip().splitlines()
+    assert status == 2
+    assert not said.out
+    assert len(lines) == 1, said.err
+    assert lines[0].startswith("framedose: error: ")
+    return lines[0]
+
+
+class TestResults:
+    def test_png_and_stack_together(self, here, weights, capsys):
+        grey("Probe ä 1.png", 40, 50)
+        write_tiff(here / "serie.tif", noise(3, 60, 45), 0.4)
+        before = (here / "serie.tif").read_bytes()
+        # The threshold splits the nearly constant output of untrained weights.
+        assert (
+            main(
+                [
+                    "segment",
+                    "Probe ä 1.png",
+                    "serie.tif",
+                    "--sampling",
+                    "0.75",
+                    "--network",
+                    weights,
+                    "--threshold",
+                    "0.4",
+                ]
+            )
+            == 0
+        )
+        out = here / "framedose-segment"
+        assert names(out) == [
+            "Probe ä 1_mask.tif",
+            "Probe ä 1_overlay.png",
+            "Probe ä 1_probability.tif",
+            "segmentation.csv",
+            "segmentation.json",
+            "serie_mask.tif",
+            *[f"serie_overlay_frame{index}.png" for index in range(3)],
+            "serie_probability.tif",
+        ]
+        assert names(here) == ["Probe ä 1.png", "framedose-segment", "serie.tif"]
+        assert (here / "serie.tif").read_bytes() == before
+
+        with (out / "segmentation.csv").open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert list(rows[0]) == ["file", "frame", "area_nm2", "fraction", "warning"]
+        assert [(row["file"], row["frame"]) for row in rows] == [
+            ("Probe ä 1.png", "0"),
+            *(("serie.tif", str(i)) for i in range(3)),
+        ]
+        masks = tifffile.imread(out / "serie_mask.tif")
+        probability = tifffile.imread(out / "serie_probability.tif")
+        assert (masks.dtype, masks.shape, probability.dtype, probability.shape) == (
+            "uint8",
+            (3, 60, 45),
+            "float32",
+            (3, 60, 45),
+        )
+        np.testing.assert_array_equal(masks, np.where(probability >= 0.4, 255, 0))
+        for row, mask in zip(rows[1:], masks, strict=True):
+            assert float(row["fraction"]) == pytest.approx((mask > 0).mean())
+            assert float(row["area_nm2"]) == pytest.approx((mask > 0).sum() * 0.075**2)
+        assert read(out / "Probe ä 1_probability.tif")[0].sampling == pytest.approx(0.75)
+        assert read(out / "Probe ä 1_probability.tif")[0].image.shape == (40, 50)
+
+        made = json.loads((out / "segmentation.json").read_text(encoding="utf-8"))
+        assert (made["network"], made["threshold"], made["sampling"]) == ("tiny0", 0.4, 0.75)
+        assert set(made["inputs"]) == {"Probe ä 1.png", "serie.tif"}
+        said = capsys.readouterr()
+        assert "framedose-segment" in said.out
+        assert "Probe ä 1.png, frame 0, and 3 more: pixel size 0.75" in said.err
+
+    def test_pixel_size_of_each_file(self, here, weights):
+        write_tiff(here / "a.tif", noise(40, 50), 0.3)
+        write_tiff(here / "b.tif", noise(40, 50), 0.2)
+        assert main(["segment", "a.tif", "b.tif", "--network", weights, "--out", "deep/er"]) == 0
+        assert [read(here / "deep" / "er" / f"{name}_probability.tif")[0].sampling for name in "ab"] == pytest.approx(
+            [0.3, 0.2]
+        )
+
+    def test_an_empty_mask_is_said_aloud(self, here, tiny_weights, capsys):
+        write_tiff(here / "a.tif", noise(40, 50), 0.3)
+        assert main(["segment", "a.tif", "--network", str(tiny_weights(-20))]) == 0
+        said = capsys.readouterr()
+        assert "framedose: warning: a.tif, frame 0: empty mask" in said.err
+        assert "empty mask" in (here / "framedose-segment" / "segmentation.csv").read_text()
+
+    def test_a_full_mask_has_the_area_of_the_frame(self, here, tiny_weights):
+        write_tiff(here / "a.tif", noise(40, 50), 0.3)
+        assert main(["segment", "a.tif", "--network", str(tiny_weights(20))]) == 0
+        row = (here / "framedose-segment" / "segmentation.csv").read_text().splitlines()[1].split(",")
+        assert (float(row[2]), float(row[3])) == pytest.approx((2000 * 0.03**2, 1.0))
+
+    def test_an_empty_folder_may_take_the_results(self, here, weights):
+        write_tiff(here / "a.tif", noise(40, 50), 0.3)
+        (here / "out").mkdir()
+        assert main(["segment", "a.tif", "--network", weights, "--out", "out"]) == 0
+        assert "segmentation.csv" in names(here / "out")
+
+    def test_the_same_again_gives_the_same(self, here, weights):
+        write_tiff(here / "a.tif", noise(40, 50), 0.3)
+        for out in ("one", "two"):
+            assert main(["segment", "a.tif", "--network", weights, "--out", out]) == 0
+        for name in names(here / "one"):
+            assert (here / "one" / name).read_bytes() == (here / "two" / name).read_bytes()
+
+
+class TestFailures:
+    """Each ends with one line, and leaves the folder as it was."""
+
+    @pytest.fixture
+    def folder(self, here):
+        write_tiff(here / "good.tif", noise(40, 50), 0.3)
+        yield here
+        assert names(here) == ["good.tif"]
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (["--threshold", "1.5"], ["--threshold", "1.5"]),
+            (["--threshold", "nan"], ["--threshold", "nan"]),
+            (["--sampling", "-0.3"], ["--sampling", "-0.3"]),
+            (["--sampling", "nan"], ["--sampling", "nan"]),
+            (["--sampling", "wide"], ["--sampling", "wide"]),
+            (["--sampling", "1.2"], ["too coarse", "1.2", "--sampling"]),
+            (["--sampling", "0.01"], ["too small", "nm"]),
+            (["--treshold", "0.5"], ["--treshold", "Did you mean --threshold?"]),
+            (["missing.tif"], ["No such file", "missing.tif"]),
+            (["--out", "good.tif/out"], ["--out 'good.tif/out' cannot be made: Not a directory", "another --out"]),
+            (["good.tif"], ["good.tif and good.tif", "--out"]),
+        ],
+    )
+    def test_arguments(self, folder, weights, capsys, options, words):
+        line = fails(capsys, "segment", "good.tif", "--network", weights, *options)
+        assert all(word in line for word in words), line
+
+    def test_network(self, folder, capsys):
+        assert "unet, msdnet" in fails(capsys, "segment", "good.tif", "--network", "unett")
+
+    def test_no_file(self, folder, capsys):
+        assert "name at least one" in fails(capsys, "segment")
+
+    @pytest.mark.parametrize(
+        ("name", "content", "words"),
+        [
+            ("bad.png", b"", "empty"),
+            ("bad.png", b"\x89PNG\r\n\x1a\n truncated", "cannot be decoded as PNG"),
+            ("bad.tif", b"hello", "not a TIFF"),
+            ("bad.dm4", b"\0\0\0\4", ".png, .tif, .tiff"),
+        ],
+    )
+    def test_a_bad_file_among_good_ones(self, folder, weights, capsys, name, content, words):
+        (folder / name).write_bytes(content)
+        line = fails(capsys, "segment", "good.tif", name, "--network", weights)
+        (folder / name).unlink()
+        assert words in line
+        assert name in line
+
+    def test_no_pixel_size(self, folder, weights, capsys):
+        grey("grey.png", 40, 50)
+        line = fails(capsys, "segment", "good.tif", "grey.png", "--network", weights)
+        (folder / "grey.png").unlink()
+        assert line.endswith("grey.png: no pixel size; give it with --sampling (Å per pixel).")
+
+    def test_two_files_of_one_name(self, folder, weights, capsys):
+        grey("GOOD.png", 40, 50)
+        line = fails(capsys, "segment", "good.tif", "GOOD.png", "--sampling", "0.3", "--network", weights)
+        (folder / "GOOD.png").unlink()
+        assert "good.tif and GOOD.png" in line
+
+    def test_a_folder_that_holds_something(self, folder, weights, capsys):
+        line = fails(capsys, "segment", "good.tif", "--network", weights, "--out", ".")
+        assert "'good.tif'" in line
+        assert "choose another --out" in line
+        assert "is a file" in fails(capsys, "segment", "good.tif", "--network", weights, "--out", "good.tif")
+
+    def test_a_second_run_into_the_same_folder(self, here, weights, capsys):
+        write_tiff(here / "good.tif", noise(40, 50), 0.3)
+        assert main(["segment", "good.tif", "--network", weights]) == 0
+        before = {
+            name: (here / "framedose-segment" / name).stat().st_mtime_ns for name in names(here / "framedose-segment")
+        }
+        capsys.readouterr()
+        assert "choose another --out" in fails(capsys, "segment", "good.tif", "--network", weights)
+        assert before == {name: (here / "framedose-segment" / name).stat().st_mtime_ns for name in before}
+
+    @pytest.mark.parametrize(
+        ("error", "status", "words"),
+        [
+            (OSError(28, "No space left on device", "x.tif"), 2, "No space left on device: x.tif"),
+            (KeyboardInterrupt(), 130, "interrupted"),
+        ],
+    )
+    def test_in_the_middle_of_writing(self, folder, weights, capsys, monkeypatch, error, status, words):
+        def fail(*_):
+            raise error
+
+        monkeypatch.setattr(batch, "_write_csv", fail)
+        assert main(["segment", "good.tif", "--network", weights]) == status
+        assert words in capsys.readouterr().err.splitlines()[-1]
+
+    @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write anywhere")
+    def test_a_read_only_folder(self, folder, weights, capsys):
+        folder.chmod(0o500)
+        try:
+            assert "Permission denied" in fails(capsys, "segment", "good.tif", "--network", weights)
+        finally:
+            folder.chmod(0o700)
+
+
+def test_as_a_process(tiny_weights, tmp_path):
+    write_tiff(tmp_path / "a b.tif", noise(40, 50), 0.3)
+    command = [
+        sys.executable,
+        "-m",
+        "framedose",
+        "segment",
+        "a b.tif",
+        "--network",
+        str(tiny_weights(20)),
+        "--out",
+        "é",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "100.00%" in done.stdout
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 2
+    assert again.stderr.startswith("framedose: error: --out 'é' holds")
+    assert "Traceback" not in again.stderr

@@ -1,0 +1,88 @@
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from framedose.config import Range
+from framedose.errors import CalibrationError, ConfigurationError, ImageError
+from framedose.inference.predict import predict
+from framedose.inference.segment import segment
+from framedose.micrograph import Micrograph
+
+
+@dataclass
+class Brightness:
+    """Stands for a network: what is bright is a particle."""
+
+    sampling: float = 0.3
+    minimum_size: int = 32
+    name: str = "bright"
+    metadata = SimpleNamespace(sampling=Range(low=0.28, high=0.32))
+    seen: tuple[int, ...] = ()
+
+    def probability(self, images):
+        self.seen = images.shape
+        return np.clip(images, 0, 0.98).astype(np.float32)
+
+
+def micrograph(sampling=0.3, shape=(120, 160), square=((30, 60), (40, 100))):
+    image = np.zeros(shape, np.float32)
+    image[slice(*square[0]), slice(*square[1])] = 1
+    return Micrograph(image, sampling, origin="here.tif")
+
+
+@pytest.mark.parametrize("sampling", [0.075, 0.15, 0.3, 0.5, 0.77, 1.0])
+def test_mask_and_area_do_not_depend_on_the_pixel_size_of_the_network(sampling):
+    scale = 0.3 / sampling
+    shape = (round(120 * scale), round(160 * scale))
+    square = ((round(30 * scale), round(60 * scale)), (round(40 * scale), round(100 * scale)))
+    one = micrograph(sampling, shape, square)
+    network = Brightness()
+    result = segment(one, network, threshold=0.5)
+    assert (result.mask != (one.image > 0)).sum() <= 4  # Corners are rounded.
+    assert result.probability.shape == shape
+    assert result.probability.dtype == np.float32
+    assert network.seen == (1, *(round(side * sampling / 0.3) for side in shape))
+    assert result.area_nm2 == pytest.approx(result.mask.sum() * (sampling / 10) ** 2)
+    assert result.fraction == pytest.approx(one.image.mean(), rel=1e-3)
+
+
+def test_a_pixel_at_the_threshold_belongs_to_the_mask():
+    one = micrograph()
+    one.image[one.image > 0] = 0.9
+    assert segment(one, Brightness(), threshold=float(np.float32(0.9))).mask.any()
+    assert not segment(one, Brightness(), threshold=0.91).mask.any()
+
+
+def test_an_empty_mask_is_said_aloud():
+    result = segment(micrograph(), Brightness(), threshold=0.99)
+    assert result.area_nm2 == 0
+    assert any("empty mask" in warning and "0.98" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(("sampling", "warns"), [(0.1, False), (0.3, False), (0.32, False), (0.33, True), (0.9, True)])
+def test_coarser_pixels_than_in_training_are_said_aloud(sampling, warns):
+    warnings = segment(micrograph(sampling, (400, 400)), Brightness(), threshold=0.5).warnings
+    assert any("coarser" in warning for warning in warnings) == warns
+
+
+def test_pixels_too_coarse_for_a_lattice_are_refused():
+    with pytest.raises(CalibrationError, match=r"here\.tif: sampling 1\.354 Å/px is too coarse.*1 Å/px.*--sampling"):
+        segment(micrograph(1.354), Brightness())
+
+
+@pytest.mark.parametrize(("sampling", "shape"), [(0.3, (31, 160)), (0.3, (160, 31)), (0.075, (120, 120))])
+def test_a_small_field_is_refused_with_the_size_that_would_do(sampling, shape):
+    with pytest.raises(ImageError, match=r"here\.tif: the field of .* nm .*too small.*at least 0\.96 nm \(32 pixels\)"):
+        predict(micrograph(sampling, shape, ((3, 9), (3, 9))), Brightness())
+
+
+def test_the_smallest_field_is_accepted():
+    assert predict(micrograph(0.3, (32, 32), ((3, 9), (3, 9))), Brightness()).shape == (32, 32)
+
+
+@pytest.mark.parametrize("threshold", [0, 1, -0.1, 1.5, float("nan")])
+def test_threshold_outside_its_range(threshold):
+    with pytest.raises(ConfigurationError, match=f"--threshold.*{threshold}"):
+        segment(micrograph(), Brightness(), threshold=threshold)
