@@ -1,3 +1,48 @@
-"""framedose: the electron dose per frame from which a neural network sees a nanoparticle, and can be trusted."""
+"""framedose: the electron dose per frame from which a neural network sees a nanoparticle, and can be trusted.
+
+What most people need stands here; each name is imported when it is first used, so that ``import framedose`` is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from framedose.files import read, write_tiff
+    from framedose.inference.batch import segment_files
+    from framedose.inference.segment import Segmentation, segment
+    from framedose.micrograph import Micrograph
+    from framedose.networks.weights import load_network
+    from framedose.study.config import study_config
+    from framedose.study.run import run_study
+
+_HOMES = {
+    "Micrograph": "framedose.micrograph",
+    "Segmentation": "framedose.inference.segment",
+    "load_network": "framedose.networks.weights",
+    "read": "framedose.files",
+    "run_study": "framedose.study.run",
+    "segment": "framedose.inference.segment",
+    "segment_files": "framedose.inference.batch",
+    "study_config": "framedose.study.config",
+    "write_tiff": "framedose.files",
+}
+
+__all__ = [
+    "Micrograph",
+    "Segmentation",
+    "load_network",
+    "read",
+    "run_study",
+    "segment",
+    "segment_files",
+    "study_config",
+    "write_tiff",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'framedose' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,12 +48,14 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
         try:
             _lock(file.fileno())
         except OSError as error:
-            message = f"The output folder {str(folder)!r} is in use by another framedose process. Wait for it, or choose another folder."
-            raise OutputExistsError(message) from error
+            raise OutputExistsError(
+                f"The output folder {str(folder)!r} is in use by another framedose process. "
+                "Wait for it, or choose another folder."
+            ) from error
         yield
 
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 
     def _lock(descriptor: int) -> None:

@@ -43,8 +43,16 @@ class Micrograph:
         if self.image.ndim != 2:
             raise ImageError(f"{self.origin}: a frame must have shape (y, x), got shape {self.image.shape}.")
         if not np.isfinite(self.image).all():
-            raise ImageError(f"{self.origin}, frame {self.frame}: the image holds NaN or infinity. Mask or interpolate those pixels first.")
+            raise ImageError(
+                f"{self.origin}, frame {self.frame}: the image holds NaN or infinity. "
+                "Mask or interpolate those pixels first."
+            )
         if self.image.min() == self.image.max():
-            raise ImageError(f"{self.origin}, frame {self.frame}: every pixel has the value {self.image.flat[0]}, there is nothing to see.")
+            raise ImageError(
+                f"{self.origin}, frame {self.frame}: every pixel has the value {self.image.flat[0]}, "
+                "there is nothing to see."
+            )
         if not (np.isfinite(self.sampling) and self.sampling > 0):
-            raise CalibrationError(f"{self.origin}: sampling must be a positive number of Å per pixel, got {self.sampling}.")
+            raise CalibrationError(
+                f"{self.origin}: sampling must be a positive number of Å per pixel, got {self.sampling}."
+            )

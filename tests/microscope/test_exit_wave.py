@@ -6,8 +6,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from framedose.errors import ConfigurationError
 from framedose.config import build
+from framedose.errors import ConfigurationError
 from framedose.microscope.exit_wave import ExitWaveConfig, exit_wave
 
 QUICK = ExitWaveConfig(sampling=0.15, band_limit=2.2)
@@ -53,8 +53,11 @@ def test_gold_111_spacing_within_one_percent():
     from framedose.specimen.crystal import lattice_in_box, orientation
 
     positions, numbers = lattice_in_box(
-        bulk("Au", "fcc", a=4.08, cubic=True), orientation((1, 1, 0), (1, -1, 1)),
-        np.array([2.0, 2.0, 3.0]), np.array([46.0, 46.0, 20.0]), np.zeros(3),
+        bulk("Au", "fcc", a=4.08, cubic=True),
+        orientation((1, 1, 0), (1, -1, 1)),
+        np.array([2.0, 2.0, 3.0]),
+        np.array([46.0, 46.0, 20.0]),
+        np.zeros(3),
     )
     atoms = Atoms(numbers=numbers, positions=positions, cell=[48.0, 48.0, 23.0])
     intensity = np.abs(exit_wave(atoms, QUICK)) ** 2
@@ -75,8 +78,11 @@ def test_wave_is_the_same_bits_in_another_process():
     script = (
         "import hashlib; from ase import Atoms; from framedose.microscope.exit_wave import *; "
         "a = Atoms('Au', positions=[[4.0, 10.0, 3.0]], cell=[16.0, 16.0, 6.0]); "
-        "w = exit_wave(a, ExitWaveConfig(sampling=0.15, band_limit=2.2)); print(hashlib.sha256(w.tobytes()).hexdigest())"
+        "w = exit_wave(a, ExitWaveConfig(sampling=0.15, band_limit=2.2)); "
+        "print(hashlib.sha256(w.tobytes()).hexdigest())"
     )
-    runs = [subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in range(2)]
+    runs = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in range(2)
+    ]
     assert runs[0].stdout == runs[1].stdout
     assert len(runs[0].stdout.strip()) == 64

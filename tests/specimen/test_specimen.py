@@ -58,7 +58,7 @@ def test_specimen_obeys_what_was_asked(index):
     assert 1.5 * widest <= VIEW[0]
     assert (found.atoms.positions[:, :2] >= 1).all()
     assert (found.atoms.positions[:, :2] <= EXTENT - 1).all()
-    assert 0 < found.atoms.positions[:, 2].min()
+    assert found.atoms.positions[:, 2].min() > 0
     assert found.atoms.positions[:, 2].max() < found.atoms.cell[2, 2]
     # Through the periodic sides too: the shortest bond is Ce-O, 2.34 Å, and the gap may be 2.2 Å.
     assert neighbor_list("d", found.atoms, 3.0).min() > 1.99

@@ -1,0 +1,1 @@
+"""Cameras: transfer function, noise, and the paper's five models."""

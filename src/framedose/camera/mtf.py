@@ -35,4 +35,5 @@ def nyquist_frequencies(shape: tuple[int, int]) -> npt.NDArray[np.float64]:
     """Return |q| / q_Nyquist for a real FFT of ``shape`` (y, x): shape (y, x // 2 + 1), zero frequency first."""
     y = 2 * np.fft.fftfreq(shape[0])
     x = 2 * np.fft.rfftfreq(shape[1])
-    return np.hypot(y[:, None], x[None, :])
+    frequencies: npt.NDArray[np.float64] = np.hypot(y[:, None], x[None, :])
+    return frequencies

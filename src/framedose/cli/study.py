@@ -65,7 +65,9 @@ def study(
 
     results = run_study(chosen, out, processes=workers)
     _print_limits(results)
-    print(f"Report: {out / 'report.html'}   Numbers: {out / 'results.json'}, {out / 'limits.csv'}, {out / 'curves.csv'}")
+    print(
+        f"Report: {out / 'report.html'}   Numbers: {out / 'results.json'}, {out / 'limits.csv'}, {out / 'curves.csv'}"
+    )
 
 
 def _parsed(words: tuple[str, ...]) -> dict[str, Any]:

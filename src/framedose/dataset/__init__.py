@@ -1,0 +1,1 @@
+"""Datasets: recipes, single items, generation on all cores, and storage."""

@@ -1,5 +1,10 @@
 """Making a dataset on all cores: specimens, exit waves, images, one task for each field, resumable field by field."""
 
+import logging
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +23,9 @@ from framedose.errors import SpecimenError
 from framedose.microscope.exit_wave import exit_wave
 from framedose.progress import progress
 
+# What else would start threads of its own in a worker.
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
 Runner = Callable[[Callable[[int], Any], Sequence[int], str, int], list[Any]]
 
 
@@ -25,18 +33,23 @@ Runner = Callable[[Callable[[int], Any], Sequence[int], str, int], list[Any]]
 def workers(count: int) -> Iterator[Runner]:
     """Start ``count`` worker processes (Dask), and give a function that maps tasks over them with a progress bar.
 
-    The processes are started by command, not forked and not re-importing the caller's script, so that a script needs no
-    ``if __name__ == "__main__"``. One thread each: the cores are filled by processes.
+    The scheduler lives in this process, so that the workers end when it ends, however it ends. They are started by
+    command, not by importing the caller's script again, so that a script needs no ``if __name__ == "__main__"``. Each
+    has one thread: the cores are filled by processes.
     """
-    from distributed import Client, as_completed
-    from distributed.deploy.subprocess import SubprocessCluster
+    from distributed import Client, LocalCluster, as_completed
 
-    single = {"env": {"NUMBA_NUM_THREADS": "1"}}
-    cluster = SubprocessCluster(
-        n_workers=count, threads_per_worker=1, dashboard_address=":0", silence_logs=40, worker_kwargs=single
-    )
-    try:
-        with Client(cluster, set_as_default=False) as client:
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1", "--no-dashboard"]
+    environment = os.environ | dict.fromkeys(_ONE_THREAD, "1") | {"DASK_LOGGING__DISTRIBUTED": "error"}
+    with (
+        LocalCluster(n_workers=0, dashboard_address=None, silence_logs=logging.CRITICAL) as cluster,
+        Client(cluster, set_as_default=False) as client,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        arguments = [*command, "--local-directory", scratch, cluster.scheduler_address]
+        processes = [subprocess.Popen(arguments, env=environment) for _ in range(count)]
+        try:
+            client.wait_for_workers(count, timeout=120)
 
             def run(task: Callable[[int], Any], indices: Sequence[int], label: str, done: int) -> list[Any]:
                 futures = client.map(task, indices, pure=False)
@@ -46,8 +59,11 @@ def workers(count: int) -> Iterator[Runner]:
                 return [future.result() for future in futures]
 
             yield run
-    finally:
-        cluster.close()
+        finally:
+            for process in processes:
+                process.kill()
+            for process in processes:
+                process.wait()
 
 
 def make_specimens(path: Path, recipe: DatasetRecipe, seed: int, splits: Sequence[Split], run: Runner) -> None:
@@ -64,7 +80,9 @@ def make_specimens(path: Path, recipe: DatasetRecipe, seed: int, splits: Sequenc
         content[split.name] = run(describe, range(split.specimens), f"specimens ({split.name})", 0)
     digests = [entry["digest"] for entries in content.values() for entry in entries]
     if len(set(digests)) < len(digests):
-        raise SpecimenError("Two fields have the same structure: training and test must not share any. Widen the ranges.")
+        raise SpecimenError(
+            "Two fields have the same structure: training and test must not share any. Widen the ranges."
+        )
     write_json(path, {"made_from": _specimens_digest(recipe, seed, splits), "splits": content})
 
 

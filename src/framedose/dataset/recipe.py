@@ -118,7 +118,8 @@ class Split:
 
 def make_kinds(particles: int, supports: int, vacuum: int) -> tuple[FieldKind, ...]:
     """Return the kinds of a split's fields in order."""
-    return ("particle",) * particles + ("support",) * supports + ("vacuum",) * vacuum
+    counts: list[tuple[FieldKind, int]] = [("particle", particles), ("support", supports), ("vacuum", vacuum)]
+    return tuple(kind for kind, count in counts for _ in range(count))
 
 
 def training_splits(recipe: DatasetRecipe) -> tuple[Split, Split]:

@@ -7,15 +7,17 @@ from framedose.camera.noise import detect, sum_pixels
 from framedose.dataset.recipe import DatasetRecipe, Split
 from framedose.microscope.optics import expected_intensity
 from framedose.random import generator
-from framedose.specimen.assembly import Specimen, build_specimen
+from framedose.specimen.assembly import Kind, Specimen, build_specimen
 from framedose.specimen.mask import rasterise
 from framedose.units import electrons_per_pixel
 
 
 def make_specimen(recipe: DatasetRecipe, seed: int, split: Split, index: int) -> Specimen:
     """Build the specimen of one field."""
-    kind = "support" if split.kinds[index] == "support" else "particle"
-    return build_specimen(recipe.specimen, recipe.view, recipe.extent, generator(seed, "specimen", split.name, index), kind)
+    kind: Kind = "support" if split.kinds[index] == "support" else "particle"
+    return build_specimen(
+        recipe.specimen, recipe.view, recipe.extent, generator(seed, "specimen", split.name, index), kind
+    )
 
 
 def render(

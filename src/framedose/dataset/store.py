@@ -1,4 +1,4 @@
-"""Datasets on disk: Zarr arrays with one shard for each field, checksummed, written once and never shared by writers."""
+"""Datasets on disk: checksummed Zarr arrays, one shard for each field, so that no two writers share one."""
 
 from pathlib import Path
 from typing import Any
@@ -106,10 +106,14 @@ class ImageSet:
         self.kinds: list[str] = list(group.attrs["kinds"])
         self.doses: list[float] | None = group.attrs["doses"]
         self.made_from: str = self._images.attrs["made_from"]
-        self.conditions = dict(zip(group.attrs["conditions"], np.moveaxis(group["conditions"][...], -1, 0), strict=True))
+        self.conditions = dict(
+            zip(group.attrs["conditions"], np.moveaxis(group["conditions"][...], -1, 0), strict=True)
+        )
         missing = len(self.kinds) - len(written(path, f"{split}/images"))
         if missing:
-            raise FileFormatError(f"{str(path)!r}: {missing} of {len(self.kinds)} fields of {split!r} are missing: finish it.")
+            raise FileFormatError(
+                f"{str(path)!r}: {missing} of {len(self.kinds)} fields of {split!r} are missing: finish it."
+            )
         self._origin = f"{path}/{split}"
 
     @property
@@ -129,4 +133,6 @@ class ImageSet:
         try:
             return self._images[index, image].astype(np.float32), self._masks[index, image]
         except ValueError as error:
-            raise FileFormatError(f"{self._origin}: field {index} is damaged ({error}). Remove its files and run again.") from error
+            raise FileFormatError(
+                f"{self._origin}: field {index} is damaged ({error}). Remove its files and run again."
+            ) from error

@@ -1,0 +1,1 @@
+"""The microscope: exit waves, optics and imaging conditions."""

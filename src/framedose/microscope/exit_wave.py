@@ -69,4 +69,5 @@ def exit_wave(atoms: Atoms, config: ExitWaveConfig) -> npt.NDArray[np.complex64]
         )
         wave = abtem.PlaneWave(energy=config.energy).multislice(potential, lazy=False)
     # abTEM indexes (x, y); everything of ours indexes (y, x). This is the one place where that changes.
-    return fourier_resample(np.ascontiguousarray(wave.array.T), config.stored_gpts(extent)).astype(np.complex64)
+    cropped = fourier_resample(np.ascontiguousarray(wave.array.T), config.stored_gpts(extent))
+    return np.asarray(cropped, dtype=np.complex64)

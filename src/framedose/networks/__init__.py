@@ -1,0 +1,1 @@
+"""Networks: U-net, MSD-net and its kernels, preprocessing, weights."""

@@ -1,6 +1,7 @@
 """The U-net of the paper: convolution blocks, max pooling, bilinear upsampling, concatenated skips."""
 
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, cast
 
 import torch
 from pydantic import Field
@@ -55,14 +56,15 @@ class UNet(nn.Module):
     @property
     def minimum_size(self) -> int:
         """Least side of an image [px]: reflection at the coarsest level must find enough pixels."""
-        return (self.config.kernel // 2 + 1) * 2**self.config.poolings
+        return (self.config.kernel // 2 + 1) << self.config.poolings
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, shape (n, classes, y, x), for images (n, 1, y, x)."""
         height, width = images.shape[-2:]
         if min(height, width) < self.minimum_size:
             raise ImageError(
-                f"The image must have at least {self.minimum_size} pixels a side for this U-net, got {height} x {width}."
+                f"The image must have at least {self.minimum_size} pixels a side for this U-net, "
+                f"got {height} x {width}: give a larger image."
             )
         multiple = 2**self.config.poolings
         x = F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="reflect")
@@ -83,22 +85,25 @@ class _Block(nn.Module):
     def __init__(self, inputs: int, width: int, config: UNetConfig) -> None:
         super().__init__()
         channels = [inputs, *[width] * config.convolutions]
-        self.convolutions = nn.ModuleList(
+        convolutions = [
             nn.Conv2d(a, b, config.kernel, padding=config.kernel // 2, padding_mode="reflect")
-            for a, b in zip(channels[:-1], channels[1:], strict=True)
-        )
-        self.activations = nn.ModuleList(nn.PReLU() for _ in self.convolutions)
-        for convolution in self.convolutions:
+            for a, b in pairwise(channels)
+        ]
+        for convolution in convolutions:
             nn.init.kaiming_normal_(convolution.weight, a=0.25)
-            nn.init.zeros_(convolution.bias)
+            nn.init.zeros_(cast(Tensor, convolution.bias))
+        self.convolutions = nn.ModuleList(convolutions)
+        self.activations = nn.ModuleList(nn.PReLU() for _ in convolutions)
 
     def forward(self, x: Tensor) -> Tensor:
-        last = len(self.convolutions) - 1
-        first = None
-        for index, (convolution, activation) in enumerate(zip(self.convolutions, self.activations, strict=True)):
-            if index == last and last >= 2:
-                x = x + first
-            x = activation(convolution(x))
-            if index == 0:
-                first = x
-        return x
+        layers = list(zip(self.convolutions, self.activations, strict=True))
+        x = first = self._layer(layers[0], x)
+        for layer in layers[1:-1]:
+            x = self._layer(layer, x)
+        return self._layer(layers[-1], x + first if len(layers) > 2 else x)
+
+    @staticmethod
+    def _layer(layer: tuple[nn.Module, nn.Module], x: Tensor) -> Tensor:
+        convolution, activation = layer
+        result: Tensor = activation(convolution(x))
+        return result

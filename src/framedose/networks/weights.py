@@ -84,7 +84,7 @@ def save_network(path: str | os.PathLike[str], network: Network, metadata: Weigh
     """Write ``path`` (.safetensors) and the metadata beside it (.json), each atomically."""
     with write_aside(path) as aside:
         save_file({name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}, aside)
-    complete = metadata.model_copy(update={"weights_sha256": file_digest(path)})
+    complete = metadata.model_copy(update={"weights_sha256": file_digest(Path(path))})
     write_json(Path(path).with_suffix(".json"), complete.model_dump(mode="json"))
 
 
@@ -112,9 +112,13 @@ def load_network(name: str | os.PathLike[str]) -> LoadedNetwork:
         metadata = WeightsMetadata.model_validate(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
     except (ValueError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{str(path.with_suffix('.json'))!r} is not a description of framedose weights: {reason}") from error
+        raise WeightsError(
+            f"{str(path.with_suffix('.json'))!r} is not a description of framedose weights: {reason}"
+        ) from error
     if file_digest(path) != metadata.weights_sha256:
-        raise WeightsError(f"{str(path)!r} is damaged or belongs to another .json: its SHA-256 differs. Copy both files again.")
+        raise WeightsError(
+            f"{str(path)!r} is damaged or belongs to another .json: its SHA-256 differs. Copy both files again."
+        )
     network = build_network(metadata.network, seed=0)
     try:
         network.load_state_dict(load_file(path))

@@ -1,0 +1,1 @@
+"""Specimens: supported nanoparticles and their masks."""

@@ -110,7 +110,9 @@ def build_specimen(
         ``field_diameters`` demand.
     """
     if extent < view[1]:
-        raise SpecimenError(f"extent must be at least the view of {view[1]:.1f} Å, got {extent:.1f} Å: enlarge the cell.")
+        raise SpecimenError(
+            f"extent must be at least the view of {view[1]:.1f} Å, got {extent:.1f} Å: enlarge the cell."
+        )
     radius, particle, turn = _fitting_particle(config, view, rng)
     thickness, gap = config.thickness.draw(rng), config.gap.draw(rng)
     # From the base of the particle the support must reach every corner of the cell, wherever the view is placed.
@@ -142,9 +144,9 @@ def _fitting_particle(
         if fits and config.field_diameters * diameter <= view[0]:
             return radius, particle, turn
     raise SpecimenError(
-        f"No particle with radius {config.radius.low}..{config.radius.high} Å fits a view of {view[0]:.1f} Å with a mask of "
-        f"{config.mask_fraction.low:.0%} to {config.mask_fraction.high:.0%} and {config.field_diameters} particle widths; "
-        "change specimen.radius or use more pixels."
+        f"No particle with radius {config.radius.low}..{config.radius.high} Å fits a view of {view[0]:.1f} Å with a "
+        f"mask of {config.mask_fraction.low:.0%} to {config.mask_fraction.high:.0%} and {config.field_diameters} "
+        "particle widths; change specimen.radius or use more pixels."
     )
 
 
@@ -159,7 +161,8 @@ def _random_turn(max_tilt: float, rng: np.random.Generator) -> npt.NDArray[np.fl
 def _view_centre(hull: npt.NDArray[np.float64], width: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Return the centre (y, x) of a view of ``width`` that holds the whole hull, at random."""
     low, high = hull.max(axis=0) - width / 2, hull.min(axis=0) + width / 2
-    return rng.uniform(low, high)
+    centre: npt.NDArray[np.float64] = rng.uniform(low, high)
+    return centre
 
 
 def _in_cell(atoms: Atoms, extent: float) -> Atoms:

@@ -32,7 +32,9 @@ def orientation(beam: tuple[int, int, int], up: tuple[int, int, int]) -> Array:
     return np.stack([np.cross(y, z), y, z])
 
 
-def lattice_in_box(unit: Atoms, turn: Array, low: Array, high: Array, origin: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+def lattice_in_box(
+    unit: Atoms, turn: Array, low: Array, high: Array, origin: Array
+) -> tuple[Array, npt.NDArray[np.int64]]:
     """Return the atoms of an infinite crystal that lie in a box.
 
     Parameters
@@ -59,7 +61,9 @@ def lattice_in_box(unit: Atoms, turn: Array, low: Array, high: Array, origin: Ar
     fractional = corners @ np.linalg.inv(cell)
     first = np.floor(fractional.min(axis=0)).astype(int) - 1
     last = np.ceil(fractional.max(axis=0)).astype(int) + 1
-    grid = np.stack(np.meshgrid(*[np.arange(a, b + 1) for a, b in zip(first, last, strict=True)], indexing="ij"), axis=-1)
+    grid = np.stack(
+        np.meshgrid(*[np.arange(a, b + 1) for a, b in zip(first, last, strict=True)], indexing="ij"), axis=-1
+    )
     cells = grid.reshape(-1, 3) @ cell + origin
     # A cell whose origin is farther from the box than the cell's own size holds no atom of it.
     reach = np.abs(cell).sum(axis=0) + np.abs(basis).max(axis=0)

@@ -20,7 +20,8 @@ def projected_hull(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64
         Corners in order around the hull, shape (m, 2), columns (y, x) [Å].
     """
     points = positions[:, 1::-1]
-    return points[ConvexHull(points).vertices]
+    corners: npt.NDArray[np.float64] = points[ConvexHull(points).vertices]
+    return corners
 
 
 def hull_area(hull: npt.NDArray[np.float64]) -> float:

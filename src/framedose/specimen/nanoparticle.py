@@ -63,4 +63,5 @@ def nanoparticle(
 
 def _centred(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     middle = (positions.min(axis=0) + positions.max(axis=0)) / 2
-    return positions - [middle[0], positions[:, 1].min(), middle[2]]
+    base: npt.NDArray[np.float64] = np.array([middle[0], positions[:, 1].min(), middle[2]])
+    return positions - base

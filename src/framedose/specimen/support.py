@@ -8,7 +8,9 @@ from framedose.specimen.crystal import lattice_in_box, orientation
 from framedose.specimen.nanoparticle import BEAM, INTERFACE
 
 
-def fluorite_slab(formula: str, lattice_constant: float, thickness: float, reach: float, rng: np.random.Generator) -> Atoms:
+def fluorite_slab(
+    formula: str, lattice_constant: float, thickness: float, reach: float, rng: np.random.Generator
+) -> Atoms:
     """Build a fluorite slab below y = 0, [110] along z, its (111) surface at y = 0 ending on oxygen.
 
     Fluorite stacks O-M-O trilayers along [111], oxygen at a sqrt(3)/12 above and below the metal plane; cutting between

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +123,9 @@ def _simulate(config: StudyConfig, folder: Path, processes: int, clock: _Clock) 
                 make_images(images, waves, recipe, seed, split, specimens[split.name], run)
 
 
-def _specimens(path: Path, config: StudyConfig, splits: Sequence[Split], run: Runner) -> dict[str, list[dict[str, Any]]]:
+def _specimens(
+    path: Path, config: StudyConfig, splits: Sequence[Split], run: Runner
+) -> dict[str, list[dict[str, Any]]]:
     if not path.exists():
         make_specimens(path, config.dataset, config.seed, splits, run)
     content: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))["splits"]
@@ -201,7 +202,7 @@ def _report(
         "hashes (SHA-256)": {"study": config.digest(), "test images": series.made_from, **hashes},
         "versions": versions(),
     }
-    content = {
+    content: dict[str, Any] = {
         "wall_seconds": round(sum(clock.seconds.values()), 1),
         "stage_seconds": clock.seconds,
         "networks": {name: result.model_dump() for name, result in results.items()},

@@ -1,0 +1,1 @@
+"""Training: batches, checkpoints and the one loop."""

@@ -21,17 +21,13 @@ def training_batch(images: ImageSet, *, seed: int, step: int, size: int, augment
     for sample in range(step * size, (step + 1) * size):
         epoch, position = divmod(sample, fields)
         index = int(generator(seed, "order", epoch).permutation(fields)[position])
-        pair = images.load(index, epoch % epochs)
+        pair = np.stack(images.load(index, epoch % epochs)).astype(np.float32)
         if augment:
             turns, mirror = divmod(int(generator(seed, "orientation", sample).integers(8)), 2)
-            pair = (_oriented(pair[0], turns, mirror), _oriented(pair[1], turns, mirror))
+            pair = np.rot90(pair, turns, axes=(1, 2))[:, :, :: -1 if mirror else 1]
         pairs.append(pair)
-    return np.stack([image for image, _ in pairs]), np.stack([mask for _, mask in pairs]).astype(np.float32)
-
-
-def _oriented(array: npt.NDArray[np.generic], turns: int, mirror: int) -> npt.NDArray[np.generic]:
-    turned = np.rot90(array, turns)
-    return turned[:, ::-1] if mirror else turned
+    batch = np.stack(pairs)
+    return batch[:, 0], batch[:, 1]
 
 
 def validation_batches(images: ImageSet, *, size: int) -> list[Batch]:

@@ -40,7 +40,9 @@ def load_checkpoint(
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
     except (SafetensorError, OSError) as error:
-        raise TrainingError(f"The checkpoint {str(path)!r} is damaged ({error}). Delete it to train from the start.") from error
+        raise TrainingError(
+            f"The checkpoint {str(path)!r} is damaged ({error}). Delete it to train from the start."
+        ) from error
     if metadata.get("run") != run:
         raise TrainingError(
             f"The checkpoint {str(path)!r} belongs to another configuration or data set. Choose another folder."

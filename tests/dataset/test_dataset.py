@@ -1,0 +1,185 @@
+import json
+
+import numpy as np
+import pytest
+
+from framedose.config import Range, build
+from framedose.dataset.generate import make_images, make_specimens, make_waves
+from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds, training_splits
+from framedose.dataset.render import make_specimen, render
+from framedose.dataset.store import ImageSet
+from framedose.errors import ConfigurationError, FileFormatError, OutputExistsError, SpecimenError
+from framedose.microscope.exit_wave import ExitWaveConfig
+from framedose.specimen.assembly import SpecimenConfig
+
+TINY = DatasetRecipe(
+    structures=2,
+    validation_structures=1,
+    image_epochs=2,
+    support_share=0.5,
+    vacuum_share=0.5,
+    gpts=256,
+    margin=16,
+    binning=4,
+    specimen=SpecimenConfig(radius=Range(low=4, high=6), thickness=Range(low=5, high=8)),
+    exit_wave=ExitWaveConfig(sampling=0.2, band_limit=1.6),
+)
+TRAIN = training_splits(TINY)[0]
+
+
+def serial(task, indices, label, done):
+    return [task(index) for index in indices]
+
+
+def make(folder, recipe=TINY, seed=0, splits=(TRAIN,)):
+    make_specimens(folder / "specimens.json", recipe, seed, splits, serial)
+    specimens = json.loads((folder / "specimens.json").read_text())["splits"]
+    for split in splits:
+        make_waves(folder / "waves.zarr", recipe, seed, split, specimens[split.name], serial)
+        make_images(folder / "images.zarr", folder / "waves.zarr", recipe, seed, split, specimens[split.name], serial)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("dataset"))
+
+
+def test_fields_have_the_kinds_and_masks_of_the_recipe(dataset):
+    images = ImageSet(dataset / "images.zarr", "train")
+    assert images.kinds == ["particle", "particle", "support", "vacuum"]
+    assert images.shape == (4, 2, 64, 64)
+    for index, kind in enumerate(images.kinds):
+        for image in range(2):
+            frame, mask = images.load(index, image)
+            assert frame.dtype == np.float32
+            assert (0.05 <= mask.mean() <= 0.40) if kind == "particle" else not mask.any()
+    assert (images.conditions["sampling"] >= 0.28).all()
+    assert (images.conditions["sampling"] <= 0.321).all()
+
+
+def test_vacuum_counts_are_one_and_specimens_scatter(dataset):
+    images = ImageSet(dataset / "images.zarr", "train")
+    doses = images.conditions["dose"]
+    for image in range(2):
+        vacuum, _ = images.load(3, image)
+        electrons = doses[3, image] * (images.conditions["sampling"][3, image]) ** 2
+        readout = 16 * 0.01 / electrons
+        error = np.sqrt(1 / electrons / vacuum.size) + 5e-4
+        assert abs(vacuum.mean() - 1 - readout) < 5 * error + 0.5 * readout
+    assert images.load(0, int(doses[0].argmax()))[0].std() > 0.02
+
+
+def test_an_item_made_alone_is_the_same_bits(dataset):
+    import zarr
+
+    specimen = make_specimen(TINY, 0, TRAIN, 1)
+    wave = zarr.open_group(dataset / "waves.zarr", mode="r")["train"][1]
+    image, mask = render(TINY, 0, TRAIN, 1, 1, wave, specimen.hull)
+    stored = ImageSet(dataset / "images.zarr", "train").load(1, 1)
+    assert np.array_equal(image.astype(np.float32), stored[0])
+    assert np.array_equal(mask, stored[1])
+
+
+def test_an_interrupted_dataset_goes_on_to_the_same_bits(dataset, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def dying(task, indices, label, done):
+        results = []
+        for number, index in enumerate(indices):
+            if label.startswith("images") and number == 2:
+                raise Killed
+            results.append(task(index))
+        return results
+
+    make_specimens(tmp_path / "specimens.json", TINY, 0, (TRAIN,), serial)
+    specimens = json.loads((tmp_path / "specimens.json").read_text())["splits"]["train"]
+    make_waves(tmp_path / "waves.zarr", TINY, 0, TRAIN, specimens, serial)
+    paths = tmp_path / "images.zarr", tmp_path / "waves.zarr"
+    with pytest.raises(Killed):
+        make_images(*paths, TINY, 0, TRAIN, specimens, dying)
+    with pytest.raises(FileFormatError, match="2 of 4 fields"):
+        ImageSet(paths[0], "train")
+    made = []
+    make_images(*paths, TINY, 0, TRAIN, specimens, lambda t, i, label, d: made.extend(i) or serial(t, i, label, d))
+    assert made == [2, 3]
+    ours, theirs = ImageSet(paths[0], "train"), ImageSet(dataset / "images.zarr", "train")
+    for index in range(4):
+        for image in range(2):
+            assert np.array_equal(ours.load(index, image)[0], theirs.load(index, image)[0])
+
+
+def test_a_flipped_bit_is_found(dataset, tmp_path):
+    make(tmp_path)
+    shard = next(p for p in (tmp_path / "images.zarr/train/images/c/1").rglob("*") if p.is_file())
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 4] ^= 1
+    shard.write_bytes(data)
+    images = ImageSet(tmp_path / "images.zarr", "train")
+    with pytest.raises(FileFormatError, match="damaged"):
+        for image in range(2):
+            images.load(1, image)
+
+
+def test_another_recipe_or_seed_in_the_folder_is_refused(dataset):
+    specimens = json.loads((dataset / "specimens.json").read_text())["splits"]["train"]
+    with pytest.raises(OutputExistsError, match="another recipe or seed"):
+        make_waves(dataset / "waves.zarr", TINY, 1, TRAIN, specimens, serial)
+
+
+def test_a_specimen_that_changed_is_refused(tmp_path):
+    make_specimens(tmp_path / "specimens.json", TINY, 0, (TRAIN,), serial)
+    specimens = json.loads((tmp_path / "specimens.json").read_text())["splits"]["train"]
+    specimens[1]["digest"] = "0" * 64
+    with pytest.raises(SpecimenError, match="came out differently"):
+        make_waves(tmp_path / "waves.zarr", TINY, 0, TRAIN, specimens, serial)
+
+
+def test_splits_share_no_structure(tmp_path):
+    def same_in_every_split(task, indices, label, done):
+        return [{"digest": f"{index}"} for index in indices]
+
+    with pytest.raises(SpecimenError, match="must not share"):
+        make_specimens(tmp_path / "specimens.json", TINY, 0, training_splits(TINY), same_in_every_split)
+    assert not (tmp_path / "specimens.json").exists()
+
+
+def test_a_dose_series_keeps_its_conditions_and_draws_new_noise():
+    doses = (10.0, 100.0, 1000.0)
+    split = Split("test", make_kinds(1, 0, 0), 3, doses)
+    drawn = [split.conditions(TINY, 0, 0, image) for image in range(3)]
+    assert [c.dose for c in drawn] == list(doses)
+    assert len({(c.defocus, c.cs, c.blur, c.sampling) for c in drawn}) == 1
+    assert split.camera(TINY, 0, 0, 0) == split.camera(TINY, 0, 0, 2)
+    train = [TRAIN.conditions(TINY, 0, 0, image) for image in range(2)]
+    assert train[0].defocus != train[1].defocus
+
+
+def test_conditions_follow_table_1():
+    recipe = DatasetRecipe()
+    split = Split("train", make_kinds(400, 0, 0), 1)
+    drawn = [split.conditions(recipe, 0, index, 0) for index in range(400)]
+    for name, low, high in (("defocus", -200, 200), ("cs", 0, 1.245e5), ("focal_spread", 5, 20), ("blur", 0.1, 0.8)):
+        values = np.array([getattr(c, name) for c in drawn])
+        assert low <= values.min() < low + 0.03 * (high - low)
+        assert high - 0.03 * (high - low) < values.max() <= high
+    logs = np.log10([c.dose for c in drawn])
+    assert logs.mean() == pytest.approx(4.0, abs=5 * 4 / np.sqrt(12 * 400))
+    assert logs.std() == pytest.approx(4 / np.sqrt(12), rel=0.12)
+
+
+def test_impossible_recipes_are_refused():
+    with pytest.raises(ConfigurationError, match="binning must divide gpts"):
+        build(DatasetRecipe, {"gpts": 510, "binning": 4}, where="settings")
+    with pytest.raises(ConfigurationError, match="low must not exceed high"):
+        build(DatasetRecipe, {"conditions": {"blur": {"low": 2, "high": 1}}}, where="settings")
+    with pytest.raises(ConfigurationError, match="dose.low must be at least 0"):
+        build(DatasetRecipe, {"conditions": {"dose": {"low": -1, "high": 1}}}, where="settings")
+    with pytest.raises(ConfigurationError, match="did you mean 'binning'"):
+        build(DatasetRecipe, {"bining": 4}, where="settings")
+
+
+def test_no_such_dataset():
+    with pytest.raises(FileFormatError, match="holds no images"):
+        ImageSet("nowhere.zarr", "train")

@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from framedose.errors import ImageError
+from framedose.networks.preprocess import normalise
+from framedose.networks.registry import build_network, parameter_count
+from framedose.networks.unet import UNet, UNetConfig
+
+TINY = UNetConfig(width=2, poolings=2, convolutions=3, kernel=3)
+
+
+def test_size_of_the_papers_network():
+    """3 poolings, width 32, five 5x5 convolutions a block: about 13 million parameters (earlier work of the group)."""
+    assert parameter_count(build_network(UNetConfig(), seed=0)) == pytest.approx(13e6, rel=0.1)
+
+
+def test_channels_double_down_and_halve_up():
+    network = UNet(UNetConfig(width=4, convolutions=5), seed=0)
+    assert [block.convolutions[-1].out_channels for block in network.down] == [4, 8, 16, 32]
+    assert [block.convolutions[0].in_channels for block in network.up] == [48, 24, 12]
+    assert [block.convolutions[-1].out_channels for block in network.up] == [16, 8, 4]
+
+
+def test_short_skip_adds_the_first_output_to_the_last_input():
+    network = UNet(TINY, seed=0).double()
+    block = network.down[0]
+    x = torch.randn(1, 1, 9, 9, dtype=torch.float64)
+    first = block.activations[0](block.convolutions[0](x))
+    second = block.activations[1](block.convolutions[1](first))
+    assert torch.equal(block(x), block.activations[2](block.convolutions[2](second + first)))
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (50, 61), (33, 40)])
+def test_any_size_goes_in_and_comes_out(shape):
+    logits = UNet(TINY, seed=0)(torch.randn(2, 1, *shape))
+    assert logits.shape == (2, 1, *shape)
+    assert torch.isfinite(logits).all()
+
+
+def test_too_small_an_image_is_refused():
+    network = UNet(TINY, seed=0)
+    assert network(torch.randn(1, 1, network.minimum_size, network.minimum_size)).isfinite().all()
+    with pytest.raises(ImageError, match="at least 8 pixels"):
+        network(torch.randn(1, 1, 7, 20))
+
+
+def test_seed_gives_the_weights_and_leaves_the_global_generator_alone():
+    before = torch.random.get_rng_state()
+    one, two, other = (UNet(TINY, seed=seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not torch.equal(one["head.weight"], other["head.weight"])
+
+
+def test_normalisation_does_not_see_scale_or_offset():
+    images = torch.rand(3, 16, 16)
+    out = normalise(images)
+    assert out.shape == (3, 1, 16, 16)
+    assert out.mean(dim=(1, 2, 3)).abs().max() < 1e-6
+    assert (out.var(dim=(1, 2, 3), correction=0) - 1).abs().max() < 1e-5
+    assert torch.allclose(normalise(images * 4000 + 100), out, atol=1e-4)

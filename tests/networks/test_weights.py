@@ -1,0 +1,99 @@
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from framedose.config import Range
+from framedose.errors import ImageError, WeightsError
+from framedose.networks.registry import build_network
+from framedose.networks.unet import UNetConfig
+from framedose.networks.weights import WeightsMetadata, load_network, save_network
+
+TINY = UNetConfig(width=2, poolings=1, convolutions=2, kernel=3)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "my network.safetensors"
+    metadata = WeightsMetadata(
+        network=TINY, sampling=Range(low=0.28, high=0.32), dose=Range(low=100, high=1e6), provenance={"seed": 3}
+    )
+    network = build_network(TINY, seed=3)
+    save_network(path, network, metadata)
+    return path, network
+
+
+def test_weights_come_back_with_what_made_them(saved):
+    path, _ = saved
+    loaded = load_network(path)
+    assert loaded.name == "my network"
+    assert loaded.sampling == pytest.approx(0.30)
+    assert loaded.metadata.provenance == {"seed": 3}
+    images = np.random.default_rng(0).random((5, 20, 24), dtype=np.float32)
+    probability = loaded.probability(images)
+    assert probability.shape == images.shape
+    assert ((probability > 0) & (probability < 1)).all()
+    # One at a time gives the same as many at once.
+    assert np.allclose(loaded.probability(images[3:4]), probability[3:4], atol=1e-6)
+
+
+def test_bad_images_are_refused(saved):
+    loaded = load_network(saved[0])
+    with pytest.raises(ImageError, match="NaN"):
+        loaded.probability(np.full((1, 20, 20), np.nan, np.float32))
+    with pytest.raises(ImageError, match="constant"):
+        loaded.probability(np.ones((1, 20, 20), np.float32))
+    with pytest.raises(ImageError, match="at least"):
+        loaded.probability(np.random.default_rng(0).random((1, 2, 20), dtype=np.float32))
+
+
+def test_damaged_foreign_and_missing_weights_are_refused(saved, tmp_path):
+    path, _ = saved
+    with pytest.raises(WeightsError, match="does not exist"):
+        load_network(tmp_path / "none.safetensors")
+    with pytest.raises(WeightsError, match="shipped name"):
+        load_network("resnet")
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match="damaged"):
+        load_network(path)
+
+
+def test_weights_of_another_network_are_refused(saved):
+    path, _ = saved
+    card = path.with_suffix(".json")
+    content = json.loads(card.read_text())
+    content["network"]["width"] = 4
+    card.write_text(json.dumps(content))
+    with pytest.raises(WeightsError, match="does not fit"):
+        load_network(path)
+    card.write_text("[]")
+    with pytest.raises(WeightsError, match="not a description"):
+        load_network(path)
+
+
+def test_a_pickle_is_never_opened(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("code from a file was run",))
+
+    path = tmp_path / "bomb.pt"
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(WeightsError, match=r"\.safetensors"):
+        load_network(path)
+
+
+def test_failed_write_keeps_the_old_weights(saved, monkeypatch):
+    path, network = saved
+    before = path.read_bytes()
+    monkeypatch.setattr(
+        "framedose.networks.weights.save_file", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full"))
+    )
+    with pytest.raises(OSError, match="disk full"):
+        save_network(path, network, load_network(path).metadata)
+    assert path.read_bytes() == before
+    assert len(list(path.parent.iterdir())) == 2
+    assert torch.is_tensor(next(iter(network.state_dict().values())))
