@@ -1,22 +1,16 @@
-"""The MSD-net on the CPU: one buffer for all feature maps, saved once for an exact backward pass.
+"""The MSD-net on the CPU: one buffer for all feature maps, saved once for an exact backward pass."""
 
-numba and PyTorch have a thread pool each. The kernels use as many threads as ``torch.get_num_threads`` says, while
-PyTorch waits; calls are serialised, because numba's simplest pool aborts when two Python threads enter it.
-"""
-
-import threading
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
-from framedose.networks.kernels import cpu_loops as loops
-
-_lock = threading.Lock()
+from framedose.networks.kernels import cpu_backward, cpu_forward, cpu_team
+from framedose.networks.kernels.cpu_layout import Layout, plan, size
 
 
 def forward(
@@ -33,7 +27,7 @@ def forward(
     flat_biases = torch.cat([bias.reshape(-1) for bias in biases])
     growth, taps = weights[0].shape[0], weights[0].shape[-1]
     halo = max(dilations) * (taps - 1) // 2
-    layout = loops.plan(x.shape[0], x.shape[2], x.shape[3], len(weights), growth, taps, halo)
+    layout = plan(x.shape[0], x.shape[2], x.shape[3], len(weights), growth, taps, halo)
     logits: Tensor = _MSDNet.apply(  # type: ignore[no-untyped-call]
         layout, tuple(dilations), slope, x, flat_weights, flat_biases, final_weight, final_bias
     )
@@ -44,7 +38,7 @@ class _MSDNet(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        layout: loops.Layout,
+        layout: Layout,
         dilations: tuple[int, ...],
         slope: float,
         x: Tensor,
@@ -53,21 +47,22 @@ class _MSDNet(torch.autograd.Function):
         final_weight: Tensor,
         final_bias: Tensor,
     ) -> Tensor:
-        maps = torch.empty(loops.size(layout))
+        maps = torch.empty(size(layout))
+        _place(x, maps, layout)
         logits = torch.empty(layout.batch, len(final_bias), layout.height, layout.width)
-        with _threads():
-            loops.forward(
-                layout,
-                maps.numpy(),
-                _array(x[:, 0]),
-                _array(weights),
-                _array(biases),
-                np.asarray(dilations),
-                np.float32(slope),
-                _array(final_weight.flatten(1)),
-                _array(final_bias),
-                logits.numpy(),
-            )
+        cpu_team.run(
+            cpu_forward.forward,
+            layout.layers + 1,
+            layout,
+            maps.numpy(),
+            _array(weights),
+            _array(biases),
+            np.asarray(dilations),
+            np.float32(slope),
+            _array(final_weight.flatten(1)),
+            _array(final_bias),
+            logits.numpy(),
+        )
         ctx.save_for_backward(maps, weights, final_weight)
         ctx.constants = layout, np.asarray(dilations), np.float32(slope)
         return logits
@@ -80,33 +75,26 @@ class _MSDNet(torch.autograd.Function):
         grads, incoming = torch.empty_like(maps), _array(logits_grad)
         flipped = weights.reshape(-1, layout.taps**2).flip(1)
         weights_grad, final_weight_grad = torch.empty_like(weights), torch.empty(final_weight.shape[:2])
-        biases_grad, final_bias_grad = torch.empty(layout.layers * layout.growth), torch.empty(final_weight.shape[0])
-        with _threads():
-            loops.backward(
-                layout,
-                maps.numpy(),
-                grads.numpy(),
-                _array(flipped.reshape(-1)),
-                dilations,
-                slope,
-                _array(final_weight.flatten(1)),
-                incoming,
-                ctx.needs_input_grad[3],
-            )
-            loops.parameter_gradients(
-                layout,
-                maps.numpy(),
-                grads.numpy(),
-                dilations,
-                incoming,
-                weights_grad.numpy(),
-                biases_grad.numpy(),
-                final_weight_grad.numpy(),
-                final_bias_grad.numpy(),
-            )
-        x_grad = _pixels(grads, layout)[:, :1].clone() if ctx.needs_input_grad[3] else None
+        biases_grad = torch.empty(layout.layers * layout.growth)
+        cpu_team.run(
+            cpu_backward.backward,
+            2 * layout.layers + 3,
+            layout,
+            maps.numpy(),
+            grads.numpy(),
+            _array(flipped.reshape(-1)),
+            dilations,
+            slope,
+            _array(final_weight.flatten(1)),
+            incoming,
+            ctx.needs_input_grad[3],
+            weights_grad.numpy(),
+            biases_grad.numpy(),
+            final_weight_grad.numpy(),
+        )
+        x_grad = _image(grads, layout, 0).clone() if ctx.needs_input_grad[3] else None
         final_weight_grad = final_weight_grad.reshape(final_weight.shape)
-        return None, None, None, x_grad, weights_grad, biases_grad, final_weight_grad, final_bias_grad
+        return None, None, None, x_grad, weights_grad, biases_grad, final_weight_grad, logits_grad.sum((0, 2, 3))
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -114,19 +102,14 @@ def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
     return array
 
 
-def _pixels(buffer: Tensor, layout: loops.Layout) -> Tensor:
-    """Return a buffer as an array of maps without halo, shape (batch, maps, height, width)."""
-    rows = layout.height + 2 * layout.halo
-    maps = buffer.view(layout.batch, -1, rows, layout.stride)
-    return maps[:, :, layout.halo : layout.halo + layout.height, layout.left : layout.left + layout.width]
+def _image(buffer: Tensor, layout: Layout, pad: int) -> Tensor:
+    """Return map 0 of a buffer with ``pad`` pixels around it, shape (batch, 1, height + 2 pad, width + 2 pad)."""
+    maps = buffer.view(layout.batch, -1, layout.height + 2 * layout.halo, layout.stride)
+    rows = slice(layout.halo - pad, layout.halo + layout.height + pad)
+    return maps[:, :1, rows, layout.left - pad : layout.left + layout.width + pad]
 
 
-class _threads:
-    """Hold the kernels for one caller, with the number of threads that PyTorch uses."""
-
-    def __enter__(self) -> None:
-        _lock.acquire()
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
-
-    def __exit__(self, *_: object) -> None:
-        _lock.release()
+def _place(x: Tensor, maps: Tensor, layout: Layout) -> None:
+    """Write the image and its reflected halo into map 0."""
+    maps.view(layout.batch, -1, (layout.height + 2 * layout.halo) * layout.stride)[:, 0] = 0
+    _image(maps, layout, layout.halo)[:] = functional.pad(x, (layout.halo,) * 4, mode="reflect")

@@ -129,6 +129,7 @@ def _tile_function(module: Any, tile: Callable[..., None], size: tuple[int, int]
     if function.is_declaration:
         function.linkage = "internal"
         function.attributes.add("noinline")
+        function.attributes.add("optsize")
         tile(_Builder(function.append_basic_block()), size, function.args)
     return function
 
