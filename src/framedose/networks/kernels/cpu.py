@@ -72,7 +72,7 @@ class _MSDNet(torch.autograd.Function):
     def backward(ctx: Any, logits_grad: Tensor) -> tuple[Tensor | None, ...]:
         layout, dilations, slope = ctx.constants
         maps, weights, final_weight = ctx.saved_tensors
-        grads, incoming = torch.empty_like(maps), _array(logits_grad)
+        grads, logits_grad = torch.empty_like(maps), logits_grad.contiguous()
         flipped = weights.reshape(-1, layout.taps**2).flip(1)
         weights_grad, final_weight_grad = torch.empty_like(weights), torch.empty(final_weight.shape[:2])
         biases_grad = torch.empty(layout.layers * layout.growth)
@@ -86,7 +86,7 @@ class _MSDNet(torch.autograd.Function):
             dilations,
             slope,
             _array(final_weight.flatten(1)),
-            incoming,
+            _array(logits_grad),
             ctx.needs_input_grad[3],
             weights_grad.numpy(),
             biases_grad.numpy(),
@@ -94,7 +94,9 @@ class _MSDNet(torch.autograd.Function):
         )
         x_grad = _image(grads, layout, 0).clone() if ctx.needs_input_grad[3] else None
         final_weight_grad = final_weight_grad.reshape(final_weight.shape)
-        return None, None, None, x_grad, weights_grad, biases_grad, final_weight_grad, logits_grad.sum((0, 2, 3))
+        # Not with PyTorch, whose order of summation depends on the number of threads.
+        final_bias_grad = torch.from_numpy(_array(logits_grad).sum((0, 2, 3), dtype=np.float64)).float()
+        return None, None, None, x_grad, weights_grad, biases_grad, final_weight_grad, final_bias_grad
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -1,0 +1,134 @@
+import copy
+import threading
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from framedose.networks.msdnet import MSDNet, MSDNetConfig
+
+
+def run(net, image, incoming):
+    """Return the logits and all gradients, of the image first."""
+    net.zero_grad()
+    image = image.detach().clone().requires_grad_()
+    logits = net(image)
+    logits.backward(incoming)
+    return [logits.detach(), image.grad, *(p.grad for p in net.parameters())]
+
+
+def example(config, batch, height, width, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    net = MSDNet(config, seed=seed, backend="cpu")
+    for parameter in net.parameters():
+        if parameter.ndim == 1:
+            torch.nn.init.normal_(parameter, std=0.1, generator=draw)
+    image = torch.randn(batch, 1, height, width, generator=draw)
+    return net, image, torch.randn(batch, config.classes, height, width, generator=draw)
+
+
+def assert_equals_reference(config, batch, height, width, seed=0):
+    net, image, incoming = example(config, batch, height, width, seed)
+    exact = copy.deepcopy(net).double()
+    exact.backend = "reference"
+    for ours, theirs in zip(run(net, image, incoming), run(exact, image.double(), incoming.double()), strict=True):
+        assert ours.shape == theirs.shape
+        assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("layers", "width", "kernel", "max_dilation", "classes", "batch", "size"),
+    [
+        (1, 1, 9, 10, 1, 1, (41, 42)),
+        (3, 1, 3, 10, 1, 2, (16, 37)),
+        (8, 1, 9, 10, 1, 2, (64, 64)),
+        (8, 2, 9, 7, 2, 2, (53, 47)),
+        (5, 4, 11, 3, 1, 3, (17, 31)),
+        (3, 8, 5, 4, 3, 1, (40, 33)),
+        (6, 1, 7, 10, 1, 1, (70, 129)),
+    ],
+)
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+def test_forward_and_gradients_equal_the_reference(
+    layers, width, kernel, max_dilation, classes, batch, size, activation
+):
+    config = MSDNetConfig(
+        layers=layers,
+        width=width,
+        kernel=kernel,
+        max_dilation=max_dilation,
+        classes=classes,
+        activation=activation,
+        negative_slope=0.2,
+    )
+    assert_equals_reference(config, batch, *size)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_any_size_above_the_halo(data):
+    config = MSDNetConfig(
+        layers=data.draw(st.integers(1, 5)),
+        width=data.draw(st.sampled_from([1, 2, 4])),
+        kernel=data.draw(st.sampled_from([3, 5, 7, 9, 11])),
+        max_dilation=data.draw(st.integers(1, 5)),
+        dilation_seed=data.draw(st.integers(0, 99)),
+    )
+    halo = MSDNet(config, seed=0).halo
+    height, width = (halo + data.draw(st.integers(1, 20)) for _ in range(2))
+    assert_equals_reference(config, data.draw(st.integers(1, 2)), height, width, data.draw(st.integers(0, 99)))
+
+
+def test_bit_for_bit_the_same_again_and_with_any_number_of_threads():
+    arguments = example(MSDNetConfig(layers=4, width=2, kernel=5), 2, 200, 261)
+    threads = torch.get_num_threads()
+    first = run(*arguments)
+    try:
+        for count in (threads, 1, 2, 3):
+            torch.set_num_threads(count)
+            assert all(torch.equal(a, b) for a, b in zip(first, run(*arguments), strict=True))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_two_python_threads_at_once():
+    arguments = [example(MSDNetConfig(layers=6, kernel=5), 1, 45, 45, seed) for seed in range(2)]
+    expected, results = [run(*a) for a in arguments], [None, None]
+
+    def work(i):
+        results[i] = run(*arguments[i])
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for ours, theirs in zip(results, expected, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_image_without_gradient_and_inference_give_the_same():
+    net, image, incoming = example(MSDNetConfig(layers=4, kernel=5), 1, 30, 31)
+    logits, _, *gradients = run(net, image, incoming)
+    net.zero_grad()
+    net(image).backward(incoming)
+    assert all(torch.equal(p.grad, g) for p, g in zip(net.parameters(), gradients, strict=True))
+    with torch.no_grad():
+        assert torch.equal(net(image), logits)
+
+
+def test_images_of_a_batch_do_not_touch_each_other():
+    net, image, incoming = example(MSDNetConfig(layers=4, kernel=9), 3, 43, 47)
+    together = run(net, image, incoming)
+    for i in range(3):
+        alone = run(net, image[i : i + 1], incoming[i : i + 1])
+        assert torch.equal(alone[0][0], together[0][i])
+        assert torch.equal(alone[1][0], together[1][i])
+
+
+def test_not_contiguous_image_and_gradient():
+    net, image, incoming = example(MSDNetConfig(layers=3, kernel=3), 2, 45, 45)
+    plain = run(net, image.transpose(2, 3).contiguous(), incoming.transpose(2, 3).contiguous())
+    strided = run(net, image.transpose(2, 3), incoming.transpose(2, 3))
+    assert all(torch.equal(a, b) for a, b in zip(plain, strided, strict=True))
