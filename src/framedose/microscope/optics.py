@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.fft
 from array_api_compat import array_namespace, device, is_numpy_namespace
+from scipy.fft import next_fast_len
 
 from framedose.microscope.conditions import Conditions
 from framedose.units import wavelength
@@ -45,8 +46,8 @@ def transfer_function(q_squared: Any, energy: float, conditions: Conditions) -> 
 def expected_intensity(wave: Any, extent: float, gpts: int, energy: float, conditions: Conditions) -> Any:
     """Return the expected intensity of an image, per incoming electron: vacuum is exactly 1.
 
-    The wave is multiplied by the transfer function, Fourier-interpolated to ``gpts`` pixels per side, squared, and
-    blurred by a Gaussian of standard deviation ``conditions.blur``. The envelope removes electrons (it stands for
+    The wave is multiplied by the transfer function, squared, blurred by a Gaussian of standard deviation
+    ``conditions.blur``, and Fourier-interpolated to ``gpts`` pixels per side. The envelope removes electrons (it stands for
     waves that no longer interfere), so the mean of a specimen's image is below 1; that is the model and is not
     renormalised.
 
@@ -69,17 +70,17 @@ def expected_intensity(wave: Any, extent: float, gpts: int, energy: float, condi
         Real, shape (..., gpts, gpts), the real type of ``wave``.
     """
     xp = array_namespace(wave)
+    fft = _fft(xp)
     q2 = squared_frequencies(xp, wave.shape[-1], extent, device(wave))
     transfer = xp.astype(transfer_function(q2, energy, conditions), wave.dtype)
-    fft = _fft(xp)
-    spectrum = fft.fftn(wave, axes=(-2, -1)) * transfer
-    image = fft.ifftn(_resized(xp, spectrum, gpts), axes=(-2, -1))
-    intensity = xp.real(image) ** 2 + xp.imag(image) ** 2
-    if conditions.blur > 0:
-        q2 = squared_frequencies(xp, gpts, extent, device(wave))[:, : gpts // 2 + 1]
-        soften = xp.astype(xp.exp(-2 * math.pi**2 * conditions.blur**2 * q2), intensity.dtype)
-        intensity = fft.irfftn(fft.rfftn(intensity, axes=(-2, -1)) * soften, s=(gpts, gpts), axes=(-2, -1))
-    return intensity
+    # The square of a wave has twice its band: this grid holds it without aliasing, and its FFT is fast, which that of the
+    # image's own number of pixels need not be.
+    fine = next_fast_len(2 * wave.shape[-1], real=True)
+    wave = fft.ifftn(_resized(xp, fft.fftn(wave, axes=(-2, -1)) * transfer, fine), axes=(-2, -1))
+    spectrum = fft.rfftn(xp.real(wave) ** 2 + xp.imag(wave) ** 2, axes=(-2, -1))
+    q2 = squared_frequencies(xp, fine, extent, device(wave))[:, : fine // 2 + 1]
+    spectrum = spectrum * xp.astype(xp.exp(-2 * math.pi**2 * conditions.blur**2 * q2), xp.real(wave).dtype)
+    return fft.irfftn(_resized_half(xp, spectrum, gpts), s=(gpts, gpts), axes=(-2, -1))
 
 
 def squared_frequencies(xp: Any, gpts: int, extent: float, on: Any) -> Any:
@@ -111,10 +112,21 @@ def _resized(xp: Any, spectrum: Any, gpts: int) -> Any:
     if n == gpts:
         return spectrum
     keep = (min(n, gpts) - 1) // 2
-    result = xp.zeros((*spectrum.shape[:-2], gpts, gpts), dtype=spectrum.dtype, device=device(spectrum))
-    scaled = spectrum * (gpts / n) ** 2
-    low, high = slice(0, keep + 1), slice(-keep, None)
-    for rows in (low, high):
-        for columns in (low, high):
-            result[..., rows, columns] = scaled[..., rows, columns]
+    return _moved(xp, spectrum, (gpts, gpts), keep, (slice(0, keep + 1), slice(-keep, None)), (gpts / n) ** 2)
+
+
+def _resized_half(xp: Any, spectrum: Any, gpts: int) -> Any:
+    """Do the same to the half spectrum (..., n, n // 2 + 1) of a real array."""
+    n = spectrum.shape[-2]
+    if n == gpts:
+        return spectrum
+    keep = (min(n, gpts) - 1) // 2
+    return _moved(xp, spectrum, (gpts, gpts // 2 + 1), keep, (slice(0, keep + 1),), (gpts / n) ** 2)
+
+
+def _moved(xp: Any, spectrum: Any, shape: tuple[int, int], keep: int, columns: tuple[slice, ...], scale: float) -> Any:
+    result = xp.zeros((*spectrum.shape[:-2], *shape), dtype=spectrum.dtype, device=device(spectrum))
+    for rows in (slice(0, keep + 1), slice(-keep, None)):
+        for part in columns:
+            result[..., rows, part] = spectrum[..., rows, part] * scale
     return result
