@@ -16,55 +16,47 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from framedose.networks.msdnet import MSDNet, MSDNetConfig
 
 SIDE = 256
+MATRIX = 2048
 CONFIG = MSDNetConfig()
 OURS, PLAIN = "cpu", "reference"
 
 
 def step(net: MSDNet, image: torch.Tensor, target: torch.Tensor) -> None:
+    """Run the forward and the backward pass."""
     net.zero_grad()
     torch.nn.functional.binary_cross_entropy_with_logits(net(image), target).backward()
 
 
 @torch.no_grad()
-def forward(net: MSDNet, image: torch.Tensor, target: torch.Tensor) -> None:
+def forward(net: MSDNet, image: torch.Tensor) -> None:
+    """Run the forward pass alone."""
     net(image)
 
 
 def data(side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return an image of noise and a mask."""
     draw = torch.Generator().manual_seed(0)
     image = torch.randn(1, 1, side, side, generator=draw)
     return image, (torch.rand(1, 1, side, side, generator=draw) < 0.2).float()
 
 
-def seconds(task: Callable[..., object], *arguments: object) -> float:
-    start = time.perf_counter()
-    task(*arguments)
-    return time.perf_counter() - start
-
-
-def alternate(task: Callable[..., object], nets: dict[str, MSDNet], pairs: int = 5) -> dict[str, float]:
-    """Return the median time of each net [s], measured in turn."""
-    image, target = data(SIDE)
-    times: dict[str, list[float]] = {name: [] for name in nets}
-    for i in range(pairs + 1):
-        for name, net in nets.items():
-            taken = seconds(task, net, image, target)
+def alternate(tasks: dict[str, Callable[[], object]], rounds: int = 5) -> dict[str, float]:
+    """Return the median time of each task [s]; they take turns, so that a change of the machine meets them all."""
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    for i in range(rounds + 1):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
             if i > 0:
-                times[name].append(taken)
+                times[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in times.items()}
-
-
-def matrix_rate(size: int = 2048) -> float:
-    """Return the float32 rate of a matrix product [FLOP/s]."""
-    a, b = torch.randn(2, size, size)
-    torch.mm(a, b)
-    return 2 * size**3 / statistics.median(seconds(torch.mm, a, b) for _ in range(7))
 
 
 def peak_memory(backend: str) -> float:
@@ -74,6 +66,7 @@ def peak_memory(backend: str) -> float:
 
 
 def measure_memory(backend: str) -> float:
+    """Return what a training step adds to the resident memory of this process [MB]."""
     tiny = MSDNet(CONFIG.model_copy(update={"layers": 2, "max_dilation": 1}), seed=0, backend=backend)
     step(tiny, *data(16))
     net, arguments = MSDNet(CONFIG, seed=0, backend=backend), data(SIDE)
@@ -84,15 +77,21 @@ def measure_memory(backend: str) -> float:
 
 
 def main() -> None:
+    """Measure and print."""
     torch.set_num_threads(os.cpu_count() or 1)
     memory = {backend: peak_memory(backend) for backend in (OURS, PLAIN)}
     nets = {backend: MSDNet(CONFIG, seed=0, backend=backend) for backend in (OURS, PLAIN)}
-    rate = matrix_rate()
-    train, infer = alternate(step, nets), alternate(forward, nets)
+    image, target = data(SIDE)
+    a, b = torch.randn(2, MATRIX, MATRIX)
+    train = alternate(
+        {name: partial(step, net, image, target) for name, net in nets.items()} | {"matrix": partial(torch.mm, a, b)}
+    )
+    infer = alternate({name: partial(forward, net, image) for name, net in nets.items()})
+    rate = 2 * MATRIX**3 / train["matrix"]
     macs = sum(layer.weight.numel() for layer in nets[OURS].layers) * SIDE**2
     for name in (OURS, PLAIN):
         print(f"{name:9}  training step {train[name]:.3f} s, forward {infer[name]:.3f} s, memory {memory[name]:.0f} MB")
-    print(f"matrix product of 2048^3 in float32: {rate / 1e9:.0f} GFLOP/s with {torch.get_num_threads()} threads")
+    print(f"float32 matrix product: {rate / 1e9:.0f} GFLOP/s with {torch.get_num_threads()} threads")
     result = {
         "train_speedup": train[PLAIN] / train[OURS],
         "forward_speedup": infer[PLAIN] / infer[OURS],

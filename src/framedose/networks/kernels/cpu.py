@@ -47,12 +47,12 @@ class _MSDNet(torch.autograd.Function):
         final_weight: Tensor,
         final_bias: Tensor,
     ) -> Tensor:
-        maps = torch.empty(size(layout))
+        maps = torch.empty(layout.batch * size(layout))
         _place(x, maps, layout)
         logits = torch.empty(layout.batch, len(final_bias), layout.height, layout.width)
         cpu_team.run(
             cpu_forward.forward,
-            layout.layers + 1,
+            layout.batch * (layout.layers + 1),
             layout,
             maps.numpy(),
             _array(weights),
@@ -72,13 +72,15 @@ class _MSDNet(torch.autograd.Function):
     def backward(ctx: Any, logits_grad: Tensor) -> tuple[Tensor | None, ...]:
         layout, dilations, slope = ctx.constants
         maps, weights, final_weight = ctx.saved_tensors
-        grads, logits_grad = torch.empty_like(maps), logits_grad.contiguous()
+        grads, logits_grad = torch.empty(size(layout)), logits_grad.contiguous()
         flipped = weights.reshape(-1, layout.taps**2).flip(1)
-        weights_grad, final_weight_grad = torch.empty_like(weights), torch.empty(final_weight.shape[:2])
-        biases_grad = torch.empty(layout.layers * layout.growth)
+        images_grad = torch.empty(layout.batch, 1, layout.height, layout.width) if ctx.needs_input_grad[3] else None
+        weights_grad = torch.zeros(weights.shape, dtype=torch.float64)
+        biases_grad = torch.zeros(layout.layers * layout.growth, dtype=torch.float64)
+        final_weight_grad = torch.zeros(final_weight.shape[:2], dtype=torch.float64)
         cpu_team.run(
             cpu_backward.backward,
-            2 * layout.layers + 3,
+            layout.batch * (2 * layout.layers + 3),
             layout,
             maps.numpy(),
             grads.numpy(),
@@ -87,16 +89,15 @@ class _MSDNet(torch.autograd.Function):
             slope,
             _array(final_weight.flatten(1)),
             _array(logits_grad),
-            ctx.needs_input_grad[3],
+            None if images_grad is None else images_grad.numpy(),
             weights_grad.numpy(),
             biases_grad.numpy(),
             final_weight_grad.numpy(),
         )
-        x_grad = _image(grads, layout, 0).clone() if ctx.needs_input_grad[3] else None
-        final_weight_grad = final_weight_grad.reshape(final_weight.shape)
         # Not with PyTorch, whose order of summation depends on the number of threads.
-        final_bias_grad = torch.from_numpy(_array(logits_grad).sum((0, 2, 3), dtype=np.float64)).float()
-        return None, None, None, x_grad, weights_grad, biases_grad, final_weight_grad, final_bias_grad
+        final_bias_grad = torch.from_numpy(_array(logits_grad).sum((0, 2, 3), dtype=np.float64))
+        gradients = weights_grad, biases_grad, final_weight_grad.reshape(final_weight.shape), final_bias_grad
+        return None, None, None, images_grad, *(gradient.float() for gradient in gradients)
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -104,14 +105,10 @@ def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
     return array
 
 
-def _image(buffer: Tensor, layout: Layout, pad: int) -> Tensor:
-    """Return map 0 of a buffer with ``pad`` pixels around it, shape (batch, 1, height + 2 pad, width + 2 pad)."""
-    maps = buffer.view(layout.batch, -1, layout.height + 2 * layout.halo, layout.stride)
-    rows = slice(layout.halo - pad, layout.halo + layout.height + pad)
-    return maps[:, :1, rows, layout.left - pad : layout.left + layout.width + pad]
-
-
 def _place(x: Tensor, maps: Tensor, layout: Layout) -> None:
-    """Write the image and its reflected halo into map 0."""
-    maps.view(layout.batch, -1, (layout.height + 2 * layout.halo) * layout.stride)[:, 0] = 0
-    _image(maps, layout, layout.halo)[:] = functional.pad(x, (layout.halo,) * 4, mode="reflect")
+    """Write the images and their reflected halo into map 0."""
+    rows = layout.height + 2 * layout.halo
+    image = maps.view(layout.batch, -1, rows, layout.stride)[:, :1]
+    image.zero_()
+    start, stop = layout.left - layout.halo, layout.left + layout.width + layout.halo
+    image[..., start:stop] = functional.pad(x, (layout.halo,) * 4, mode="reflect")

@@ -1,14 +1,16 @@
 """The forward pass, compiled by numba and shared by threads.
 
-Every sum is formed by one thread, in an order that does not depend on which and how many there are.
+Images follow one another, so that what a layer reads is still in the cache. Every sum is formed by one thread, in an
+order that does not depend on which and how many there are.
 """
 
 # mypy: disable-error-code="untyped-decorator"
 from typing import Any
 
+import numpy as np
 from numba import njit
 
-from framedose.networks.kernels.cpu_layout import Layout, convolve, inputs, origin, row_group, row_groups
+from framedose.networks.kernels.cpu_layout import Layout, convolve, inputs, origin, row_block, row_blocks
 from framedose.networks.kernels.cpu_team import share, step
 
 
@@ -22,7 +24,7 @@ def forward(
     Parameters
     ----------
     counters, threads
-        The team, with ``layers + 1`` stages; see `framedose.networks.kernels.cpu_team.run`.
+        The team, with ``layers + 1`` stages per image; see `framedose.networks.kernels.cpu_team.run`.
     layout
         Sizes.
     maps
@@ -38,21 +40,24 @@ def forward(
     logits
         The result, shape (batch, classes, height, width).
     """
-    for layer in range(layout.layers):
-        groups = row_groups(layout.height, dilations[layer])
-        for task in share(counters, threads, layer, layout.batch * groups):
-            _layer_rows(layout, maps, weights, biases, dilations[layer], slope, layer, task // groups, task % groups)
-    for task in share(counters, threads, layout.layers, layout.batch * layout.height):
-        _logits_row(layout, maps, final_weight, final_bias, logits, task // layout.height, task % layout.height)
+    stage = np.int64(0)  # of one type for all stages: numba takes a plain 0 for a constant
+    for image in range(layout.batch):
+        for layer in range(layout.layers):
+            for block in share(counters, threads, stage, row_blocks(layout.height, dilations[layer])):
+                _layer_rows(layout, maps, weights, biases, dilations[layer], slope, layer, image, block)
+            stage += 1
+        for y in share(counters, threads, stage, layout.height):
+            _logits_row(layout, maps, final_weight, final_bias, logits, image, y)
+        stage += 1
 
 
 @step
 def _layer_rows(
     layout: Layout, maps: Any, weights: Any, biases: Any, dilation: int, slope: float, layer: int, image: int,
-    group: int,
+    block: int,
 ) -> None:  # fmt: skip
-    """Compute a group of rows of all maps of one layer."""
-    y, rows = row_group(layout.height, dilation, group)
+    """Compute a block of rows of all maps of one layer."""
+    y, rows = row_block(layout.height, dilation, block)
     first, count, kernel = inputs(layout, layer)
     out = 1 + layer * layout.growth
     for o in range(layout.growth):

@@ -18,6 +18,8 @@ from framedose.networks.kernels.cpu_team import step
 
 CACHE_LINE = 16
 """Floats in a line of the cache."""
+BLOCK_ROWS = 6
+"""Rows that are computed from one map before the next one is read: with those that they need they fit the L1 cache."""
 
 
 class Layout(NamedTuple):
@@ -51,8 +53,8 @@ def plan(batch: int, height: int, width: int, layers: int, growth: int, taps: in
 
 
 def size(layout: Layout) -> int:
-    """Return the length of the buffer [float32]."""
-    return layout.batch * (1 + layout.layers * layout.growth) * (layout.height + 2 * layout.halo) * layout.stride
+    """Return the length of the part of the buffer that belongs to one image [float32]."""
+    return (1 + layout.layers * layout.growth) * (layout.height + 2 * layout.halo) * layout.stride
 
 
 @step
@@ -78,19 +80,25 @@ def ceil(value: int, divisor: int) -> int:
 
 
 @step
-def row_groups(height: int, dilation: int) -> int:
-    """Return into how many groups an image is cut of up to `TILE_ROWS` rows that lie one dilation apart."""
-    return dilation * ceil(ceil(height, dilation), TILE_ROWS)
+def part(length: int, parts: int, index: int) -> Any:
+    """Return the start and the length of one of ``parts`` parts of a range, as equal as they can be."""
+    first = length * index // parts
+    return first, length * (index + 1) // parts - first
 
 
 @step
-def row_group(height: int, dilation: int, index: int) -> Any:
-    """Return the first row and the number of rows of a group."""
-    groups = ceil(ceil(height, dilation), TILE_ROWS)
-    phase, group = index // groups, index % groups
-    rows = ceil(height - phase, dilation)
-    first, last = rows * group // groups, rows * (group + 1) // groups
-    return phase + first * dilation, last - first
+def row_blocks(height: int, dilation: int) -> int:
+    """Return into how many blocks an image is cut of up to `BLOCK_ROWS` rows that lie one dilation apart."""
+    return dilation * ceil(ceil(height, dilation), BLOCK_ROWS)
+
+
+@step
+def row_block(height: int, dilation: int, index: int) -> Any:
+    """Return the first row and the number of rows of a block."""
+    blocks = ceil(ceil(height, dilation), BLOCK_ROWS)
+    phase = index // blocks
+    first, rows = part(ceil(height - phase, dilation), blocks, index % blocks)
+    return phase + first * dilation, rows
 
 
 @step
@@ -98,7 +106,7 @@ def convolve(
     layout: Layout, out: Any, out_at: int, source: Any, source_at: int, weights: Any, kernel: int, dilation: int,
     y: int, rows: int, pad: int,
 ) -> None:  # fmt: skip
-    """Add the convolution of one map to a group of rows of another.
+    """Add the convolution of one map to a block of rows of another.
 
     Parameters
     ----------
@@ -111,7 +119,7 @@ def convolve(
     dilation
         Distance between taps [px].
     y, rows
-        The group: rows y, y + dilation, ...
+        The block: rows y, y + dilation, ...
     pad
         So many pixels around the image are computed too, and the source extends so much less than the kernel's reach
         around the image: 0 for the forward pass, the reach for the transposed one, whose source is zero outside the
@@ -119,18 +127,20 @@ def convolve(
     """
     taps, stride = layout.taps, layout.stride
     reach = dilation * (taps - 1) // 2
-    beyond = reach - pad
-    row_low = max(0, ceil(pad - y, dilation))
-    row_high = min(taps + rows - 1, (layout.height - 1 + beyond - y + reach) // dilation + 1)
     vectors = ceil(layout.width + 2 * pad, LANES)
-    tiles = ceil(vectors, TILE_VECTORS)
-    for tile in range(tiles):
-        first, last = vectors * tile // tiles, vectors * (tile + 1) // tiles
-        x, x_last = LANES * first - pad, LANES * last - pad - 1
-        tap_low = max(0, ceil(pad - x_last, dilation))
-        tap_high = min(taps, (layout.width - 1 + beyond - x + reach) // dilation + 1)
-        convolution_tile(
-            rows, last - first, out, out_at + y * stride + x, dilation * stride,
-            source, source_at + (y - reach) * stride + x - reach, dilation * stride, dilation,
-            weights, kernel * taps * taps, taps, row_low, row_high, tap_low, tap_high,
-        )  # fmt: skip
+    row_tiles, column_tiles = ceil(rows, TILE_ROWS), ceil(vectors, TILE_VECTORS)
+    for row_tile in range(row_tiles):
+        first_row, tile_rows = part(rows, row_tiles, row_tile)
+        top = y + first_row * dilation
+        row_low = max(0, ceil(pad - top, dilation))
+        row_high = min(taps + tile_rows - 1, (layout.height - 1 + 2 * reach - pad - top) // dilation + 1)
+        for column_tile in range(column_tiles):
+            first_vector, tile_vectors = part(vectors, column_tiles, column_tile)
+            x = LANES * first_vector - pad
+            tap_low = max(0, ceil(pad - x - LANES * tile_vectors + 1, dilation))
+            tap_high = min(taps, (layout.width - 1 + 2 * reach - pad - x) // dilation + 1)
+            convolution_tile(
+                tile_rows, tile_vectors, out, out_at + top * stride + x, dilation * stride,
+                source, source_at + (top - reach) * stride + x - reach, dilation * stride, dilation,
+                weights, kernel * taps * taps, taps, row_low, row_high, tap_low, tap_high,
+            )  # fmt: skip
