@@ -109,7 +109,7 @@ def test_two_python_threads_at_once():
 
 
 def test_image_without_gradient_and_inference_give_the_same():
-    net, image, incoming = example(MSDNetConfig(layers=4, kernel=5), 1, 30, 31)
+    net, image, incoming = example(MSDNetConfig(layers=4, kernel=5), 2, 30, 31)
     logits, _, *gradients = run(net, image, incoming)
     net.zero_grad()
     net(image).backward(incoming)

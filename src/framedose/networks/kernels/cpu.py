@@ -28,11 +28,13 @@ def forward(
     flat_biases = torch.cat([bias.reshape(-1) for bias in biases])
     growth, taps = weights[0].shape[0], weights[0].shape[-1]
     halo = max(dilations) * (taps - 1) // 2
-    layout = plan(x.shape[0], x.shape[2], x.shape[3], len(weights), growth, taps, halo)
-    logits: Tensor = _MSDNet.apply(  # type: ignore[no-untyped-call]
-        layout, tuple(dilations), slope, x, flat_weights, flat_biases, final_weight, final_bias
-    )
-    return logits
+    parameters = flat_weights, flat_biases, final_weight, final_bias
+    training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *parameters))
+    logits = []
+    for images in [x] if training else torch.split(x, 1):  # with nothing to save, a buffer of one image is enough
+        layout = plan(images.shape[0], images.shape[2], images.shape[3], len(weights), growth, taps, halo)
+        logits.append(_MSDNet.apply(layout, tuple(dilations), slope, images, *parameters))  # type: ignore[no-untyped-call]
+    return torch.cat(logits) if len(logits) > 1 else logits[0]
 
 
 class _MSDNet(torch.autograd.Function):

@@ -28,7 +28,7 @@ GRADIENT_BLOCK = 8
 
 @njit(nogil=True, cache=True)
 def backward(
-    counters: Any, threads: int, layout: Layout, maps: Any, grads: Any, flipped: Any, dilations: Any, slope: float,
+    counters: int, threads: int, layout: Layout, maps: Any, grads: Any, flipped: Any, dilations: Any, slope: float,
     final_weight: Any, logits_grad: Any, images_grad: Any, weights_grad: Any, biases_grad: Any,
     final_weight_grad: Any,
 ) -> None:  # fmt: skip

@@ -16,7 +16,7 @@ from framedose.networks.kernels.cpu_team import share, step
 
 @njit(nogil=True, cache=True)
 def forward(
-    counters: Any, threads: int, layout: Layout, maps: Any, weights: Any, biases: Any, dilations: Any, slope: float,
+    counters: int, threads: int, layout: Layout, maps: Any, weights: Any, biases: Any, dilations: Any, slope: float,
     final_weight: Any, final_bias: Any, logits: Any,
 ) -> None:  # fmt: skip
     """Compute all maps and the logits.

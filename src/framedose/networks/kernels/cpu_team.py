@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -33,7 +34,9 @@ _yield_processor = types.ExternalFunction("SwitchToThread" if sys.platform == "w
 def run(kernel: Callable[..., None], stages: int, *arguments: Any) -> None:
     """Run ``kernel(counters, threads, *arguments)`` in ``torch.get_num_threads()`` threads, this one included."""
     threads = torch.get_num_threads()
-    everything = np.zeros(2 * stages, np.int64), threads, *arguments
+    counters = np.zeros(2 * stages, np.int64)
+    # As an address: numba's generators never give back an array that they were given.
+    everything = counters.ctypes.data, threads, *arguments
     others = [threading.Thread(target=kernel, args=everything) for _ in range(threads - 1)]
     for other in others:
         other.start()
@@ -43,7 +46,7 @@ def run(kernel: Callable[..., None], stages: int, *arguments: Any) -> None:
 
 
 @step
-def share(counters: Any, threads: int, stage: int, tasks: int) -> Iterator[int]:
+def share(counters: int, threads: int, stage: int, tasks: int) -> Iterator[int]:
     """Yield those of ``tasks`` tasks that fall to this thread; end when all threads have done theirs.
 
     Every stage has two counters, of the tasks that are handed out and of those that are done.
@@ -65,7 +68,7 @@ def _fetch_add(typingctx, counters, index, value):  # type: ignore[no-untyped-de
     """Add to a counter, atomically, and return what it was; what was written before is seen after."""
 
     def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        data = context.make_array(signature.args[0])(context, builder, values[0]).data
-        return builder.atomic_rmw("add", builder.gep(data, [values[1]]), values[2], "seq_cst")
+        first = builder.inttoptr(values[0], ir.PointerType(ir.IntType(64)))
+        return builder.atomic_rmw("add", builder.gep(first, [values[1]]), values[2], "seq_cst")
 
-    return types.int64(types.Array(types.int64, 1, "C"), types.int64, types.int64), codegen
+    return types.int64(types.int64, types.int64, types.int64), codegen
