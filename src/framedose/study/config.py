@@ -64,7 +64,7 @@ _QUICK: dict[str, Any] = {
     },
     "unet": {
         "network": {"width": 12, "convolutions": 2},
-        "training": {"steps": 900, "batch": 4, "schedule": "cosine", "clip": 1.0, "augment": True},
+        "training": {"steps": 600, "batch": 4, "schedule": "cosine", "clip": 1.0, "augment": True},
     },
     "msdnet": {
         "network": {"layers": 24, "width": 2, "kernel": 5, "activation": "leaky_relu", "negative_slope": 0.1},
