@@ -1,5 +1,6 @@
 """The command line: a thin layer over the Python functions, and the only place that prints or exits."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -27,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         Words of the command line without the program's name; those of this process if None.
     """
+    # Before torch loads: its idle threads then sleep. Spinning, they take the cores from the MSD-net's own threads, and
+    # from whatever else runs on a laptop.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

@@ -55,7 +55,7 @@ class EvaluationConfig(Settings):
     """Doses that every structure is imaged at."""
     structures: int = Field(default=24, ge=2)
     """Number of unseen structures."""
-    vacuum_frames: int = Field(default=24, ge=1)
+    vacuum_frames: int = Field(default=16, ge=1)
     """Number of vacuum frames, at each dose, for the null test."""
     support_frames: int = Field(default=12, ge=0)
     """Number of fields of bare support for the null test."""

@@ -52,7 +52,7 @@ class StudyConfig(Settings):
 # schedule, with flips, turns and fields without a particle, in place of 300 epochs.
 _QUICK: dict[str, Any] = {
     "dataset": {
-        "structures": 240,
+        "structures": 220,
         "validation_structures": 16,
         "image_epochs": 4,
         "support_share": 0.1,
@@ -64,11 +64,11 @@ _QUICK: dict[str, Any] = {
     },
     "unet": {
         "network": {"width": 12, "convolutions": 2},
-        "training": {"steps": 600, "batch": 4, "schedule": "cosine", "clip": 1.0, "augment": True},
+        "training": {"steps": 450, "batch": 4, "schedule": "cosine", "clip": 1.0, "augment": True},
     },
     "msdnet": {
         "network": {"layers": 24, "width": 2, "kernel": 5, "activation": "leaky_relu", "negative_slope": 0.1},
-        "training": {"steps": 1300, "batch": 4, "schedule": "cosine", "clip": 1.0, "augment": True},
+        "training": {"steps": 1250, "batch": 4, "schedule": "cosine", "clip": 1.0, "augment": True},
     },
 }
 
