@@ -22,7 +22,11 @@ def write_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     aside = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}{target.suffix}")
     try:
+        # Some writers make files that only their owner may read; a result has the user's ordinary permissions.
+        aside.touch()
+        mode = aside.stat().st_mode
         yield aside
+        aside.chmod(mode)
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
         aside.replace(target)

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,9 @@ def _simulate(config: StudyConfig, folder: Path, processes: int, clock: _Clock) 
     splits = (*training_splits(recipe), series_split(config.evaluation))
     if "images" in clock.seconds:
         return
-    with workers(processes) as run:
+    with ExitStack() as stack:
+        with clock.stage("start of the workers"):
+            run = stack.enter_context(workers(processes))
         with clock.stage("specimens"):
             specimens = _specimens(folder / "specimens.json", config, splits, run)
         with clock.stage("exit waves"):

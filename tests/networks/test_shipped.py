@@ -1,0 +1,52 @@
+"""The weights that ship, on specimens that no training set holds."""
+
+import json
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
+from framedose.dataset.render import make_specimen, render
+from framedose.metrics import overlap
+from framedose.microscope.exit_wave import exit_wave
+from framedose.networks.weights import SHIPPED, load_network
+
+DOSES = (30.0, 1e4)
+UNSEEN = Split("shipped weights", make_kinds(4, 0, 0), len(DOSES), DOSES)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Frames (structure, dose, y, x), their masks, and vacuum, made by the recipe that the networks were trained on."""
+    recipe = DatasetRecipe.model_validate(load_network("unet").metadata.provenance["dataset"])
+    images, masks = [], []
+    for index in range(4):
+        specimen = make_specimen(recipe, 77, UNSEEN, index)
+        wave = exit_wave(specimen.atoms, recipe.exit_wave)
+        pairs = [render(recipe, 77, UNSEEN, index, image, wave, specimen.hull) for image in range(len(DOSES))]
+        images.append(np.stack([image for image, _ in pairs]))
+        masks.append(pairs[0][1])
+    vacuum = [render(recipe, 77, UNSEEN, 90 + i, 1, None, np.empty((0, 2)))[0] for i in range(4)]
+    return np.stack(images).astype(np.float32), np.stack(masks), np.stack(vacuum).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_networks_see_particles_at_high_dose_and_nothing_in_vacuum(name, frames):
+    images, masks, vacuum = frames
+    network = load_network(name)
+    scores = [
+        [overlap(found, mask).f1 for found, mask in zip(network.probability(images[:, i]) >= 0.9, masks, strict=True)]
+        for i in range(len(DOSES))
+    ]
+    assert np.mean(scores[1]) > 0.6
+    assert np.mean(scores[1]) > np.mean(scores[0])
+    assert (network.probability(vacuum) >= 0.9).mean() < 0.005
+
+
+def test_shipped_weights_say_what_made_them_and_are_small():
+    folder = files("framedose.networks") / "shipped"
+    for name in SHIPPED:
+        card = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        assert {"training", "dataset", "seed", "study", "images", "versions"} <= set(card["provenance"])
+    assert sum(len((folder / f"{name}.safetensors").read_bytes()) for name in SHIPPED) < 5e6
