@@ -47,8 +47,8 @@ def expected_intensity(wave: Any, extent: float, gpts: int, energy: float, condi
     """Return the expected intensity of an image, per incoming electron: vacuum is exactly 1.
 
     The wave is multiplied by the transfer function, squared, blurred by a Gaussian of standard deviation
-    ``conditions.blur``, and Fourier-interpolated to ``gpts`` pixels per side. The envelope removes electrons (it stands for
-    waves that no longer interfere), so the mean of a specimen's image is below 1; that is the model and is not
+    ``conditions.blur``, and Fourier-interpolated to ``gpts`` pixels per side. The envelope removes electrons (it stands
+    for waves that no longer interfere), so the mean of a specimen's image is below 1; that is the model and is not
     renormalised.
 
     Parameters
@@ -73,8 +73,8 @@ def expected_intensity(wave: Any, extent: float, gpts: int, energy: float, condi
     fft = _fft(xp)
     q2 = squared_frequencies(xp, wave.shape[-1], extent, device(wave))
     transfer = xp.astype(transfer_function(q2, energy, conditions), wave.dtype)
-    # The square of a wave has twice its band: this grid holds it without aliasing, and its FFT is fast, which that of the
-    # image's own number of pixels need not be.
+    # The square of a wave has twice its band: this grid holds it without aliasing, and its FFT is fast, which that of
+    # the image's own number of pixels need not be.
     fine = next_fast_len(2 * wave.shape[-1], real=True)
     wave = fft.ifftn(_resized(xp, fft.fftn(wave, axes=(-2, -1)) * transfer, fine), axes=(-2, -1))
     spectrum = fft.rfftn(xp.real(wave) ** 2 + xp.imag(wave) ** 2, axes=(-2, -1))
