@@ -22,7 +22,7 @@ from framedose.training.loop import TrainingConfig, train
 
 SIZE = 32
 UNET = UNetConfig(width=4, poolings=1, convolutions=2, kernel=3)
-MSDNET = MSDNetConfig(layers=4, kernel=3, max_dilation=4)
+MSDNET = MSDNetConfig(layers=6, width=2, kernel=3, max_dilation=4, activation="leaky_relu", negative_slope=0.1)
 
 
 def make_squares(path, split, fields, images, seed):
