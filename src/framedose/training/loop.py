@@ -108,19 +108,13 @@ def train(
     for step in progress(range(start, config.steps), total=config.steps, done=start, label=label):
         for group in optimizer.param_groups:
             group["lr"] = config.rate(step)
-        inputs, masks = (torch.from_numpy(part).to(fabric.device) for part in next(batches))
-        loss = F.binary_cross_entropy_with_logits(network(normalise(inputs))[:, 0], masks)
-        if not math.isfinite(loss.item()):
+        loss = _step(fabric, network, optimizer, next(batches), config.clip)
+        if not math.isfinite(loss):
             raise TrainingError(
-                f"The loss of step {step} is {loss.item()}. Lower learning_rate ({config.learning_rate}) or set clip; "
+                f"The loss of step {step} is {loss}. Lower learning_rate ({config.learning_rate}) or set clip; "
                 f"the state before is in {str(checkpoint)!r}."
             )
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        if config.clip is not None:
-            fabric.clip_gradients(network, optimizer, max_norm=config.clip)
-        optimizer.step()
-        curves["pending"].append(loss.item())
+        curves["pending"].append(loss)
         done = step + 1
         if done % config.validate_every == 0 or done == config.steps:
             _validate(network, held_out, curves, done)
@@ -128,6 +122,20 @@ def train(
             save_checkpoint(checkpoint, bare, optimizer.optimizer, step=done, curves=curves, run=run)
     bare.eval()
     return bare, {name: values for name, values in curves.items() if name != "pending"}
+
+
+def _step(fabric: Fabric, network: Any, optimizer: Any, batch: Batch, clip: float | None) -> float:
+    """Make one optimiser step and return its loss; a loss that is not finite is returned before it does any harm."""
+    inputs, masks = (torch.from_numpy(part).to(fabric.device) for part in batch)
+    loss = F.binary_cross_entropy_with_logits(network(normalise(inputs))[:, 0], masks)
+    value: float = loss.item()
+    if math.isfinite(value):
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        if clip is not None:
+            fabric.clip_gradients(network, optimizer, max_norm=clip)
+        optimizer.step()
+    return value
 
 
 def _prefetched(images: ImageSet, config: TrainingConfig, seed: int, start: int) -> Iterator[Batch]:
