@@ -24,10 +24,10 @@ def frames():
     for index in range(4):
         specimen = make_specimen(recipe, 77, UNSEEN, index)
         wave = exit_wave(specimen.atoms, recipe.exit_wave)
-        pairs = [render(recipe, 77, UNSEEN, index, image, wave, specimen.hull) for image in range(len(DOSES))]
+        pairs = [render(recipe, 77, UNSEEN, index, image, wave, specimen.hulls) for image in range(len(DOSES))]
         images.append(np.stack([image for image, _ in pairs]))
         masks.append(pairs[0][1])
-    vacuum = [render(recipe, 77, UNSEEN, 90 + i, 1, None, np.empty((0, 2)))[0] for i in range(4)]
+    vacuum = [render(recipe, 77, UNSEEN, 90 + i, 1, None, [])[0] for i in range(4)]
     return np.stack(images).astype(np.float32), np.stack(masks), np.stack(vacuum).astype(np.float32)
 
 

@@ -49,12 +49,13 @@ def test_support_ends_on_oxygen_and_is_stoichiometric_fluorite():
 def test_specimen_obeys_what_was_asked(index):
     found = specimen(index)
     gold = found.atoms.positions[found.atoms.numbers == 79]
-    area = hull_area(found.hull)
+    (hull,) = found.hulls
+    area = hull_area(hull)
     assert 0.05 * VIEW[1] ** 2 <= area <= 0.40 * VIEW[0] ** 2
     low = (EXTENT - VIEW[0]) / 2
     assert gold[:, :2].min() >= low - 1e-6
     assert gold[:, :2].max() <= EXTENT - low + 1e-6
-    widest = max(np.linalg.norm(found.hull - corner, axis=1).max() for corner in found.hull)
+    widest = max(np.linalg.norm(hull - corner, axis=1).max() for corner in hull)
     assert 1.5 * widest <= VIEW[0]
     assert (found.atoms.positions[:, :2] >= 1).all()
     assert (found.atoms.positions[:, :2] <= EXTENT - 1).all()
@@ -99,7 +100,7 @@ def test_tilt_stays_within_its_limit():
 
 def test_bare_support_is_the_same_specimen_without_its_particle():
     whole, bare = specimen(1), specimen(1, kind="support")
-    assert len(bare.hull) == 0
+    assert bare.hulls == ()
     assert set(bare.atoms.numbers) == {8, 58}
     support = whole.atoms.numbers != 79
     assert bare.atoms.positions[:, :2] == pytest.approx(whole.atoms.positions[support, :2])
@@ -135,7 +136,7 @@ def test_hull_and_mask_of_a_square():
     hull = projected_hull(corners)
     assert sorted(map(tuple, hull)) == [(1, 1), (1, 4), (5, 1), (5, 4)]  # y, x
     assert hull_area(hull) == pytest.approx(12)
-    mask = rasterise(hull, (0.05, 0.05), 0.1, (80, 60))
+    mask = rasterise([hull], (0.05, 0.05), 0.1, (80, 60))
     assert mask.sum() * 0.01 == pytest.approx(12, rel=0.01)
     rows, columns = np.nonzero(mask)
     assert rows.mean() * 0.1 + 0.05 == pytest.approx(3.0, abs=0.05)
@@ -143,4 +144,4 @@ def test_hull_and_mask_of_a_square():
 
 
 def test_mask_without_particle_is_empty():
-    assert not rasterise(np.empty((0, 2)), (0, 0), 0.3, (8, 8)).any()
+    assert not rasterise([], (0, 0), 0.3, (8, 8)).any()

@@ -167,7 +167,9 @@ def test_a_foreign_or_damaged_checkpoint_is_refused(squares, tmp_path):
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(squares, tmp_path, monkeypatch):
     path = tmp_path / "c.safetensors"
     normal = loop.normalise
-    monkeypatch.setattr(loop, "normalise", lambda x: normal(x) * (float("nan") if path.exists() else 1.0))
+    monkeypatch.setattr(
+        loop, "normalise", lambda x, window: normal(x, window) * (float("nan") if path.exists() else 1.0)
+    )
     with pytest.raises(TrainingError, match="loss of step 7 is nan"):
         run(squares, path)
     assert path.exists()

@@ -40,7 +40,8 @@ def study(
     Parameters
     ----------
     preset
-        Settings to start from. quick: minutes on two cores.
+        Settings to start from. quick: minutes on two cores. general: hours, on varied specimens, as the
+        shipped weights.
     seed
         Seed of everything random.
     out

@@ -26,7 +26,7 @@ from framedose.progress import progress
 # What else would start threads of its own in a worker.
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
-Runner = Callable[[Callable[[int], Any], Sequence[int], str, int], list[Any]]
+Runner = Callable[[Callable[[Any], Any], Sequence[Any], str, int], list[Any]]
 
 
 @contextmanager
@@ -51,8 +51,8 @@ def workers(count: int) -> Iterator[Runner]:
         try:
             client.wait_for_workers(count, timeout=120)
 
-            def run(task: Callable[[int], Any], indices: Sequence[int], label: str, done: int) -> list[Any]:
-                futures = client.map(task, indices, pure=False)
+            def run(task: Callable[[Any], Any], items: Sequence[Any], label: str, done: int) -> list[Any]:
+                futures = client.map(task, items, pure=False)
                 finished = as_completed(futures, loop=client.loop)
                 for future in progress(finished, total=done + len(futures), done=done, label=label):
                     future.result()
@@ -67,7 +67,7 @@ def workers(count: int) -> Iterator[Runner]:
 
 
 def make_specimens(path: Path, recipe: DatasetRecipe, seed: int, splits: Sequence[Split], run: Runner) -> None:
-    """Build all specimens once and write what identifies them: drawn values, mask hull, hash of the atoms.
+    """Build all specimens once and write what identifies them: drawn values, mask hulls, hash of the atoms.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def _specimens_digest(recipe: DatasetRecipe, seed: int, splits: Sequence[Split])
 
 def _describe(recipe: DatasetRecipe, seed: int, split: Split, index: int) -> dict[str, Any]:
     specimen = make_specimen(recipe, seed, split, index)
-    return {"drawn": specimen.drawn, "hull": specimen.hull.tolist(), "digest": specimen.digest()}
+    return {"drawn": specimen.drawn, "hulls": [hull.tolist() for hull in specimen.hulls], "digest": specimen.digest()}
 
 
 def make_waves(
@@ -131,18 +131,19 @@ def make_images(
     create_images(path, recipe, split, seed, split.digest(recipe, seed))
     done = written(path, f"{split.name}/images")
     todo = [index for index in range(len(split.kinds)) if index not in done]
-    hulls = [np.array(entry["hull"]).reshape(-1, 2) for entry in specimens]
-    if todo:
-        run(partial(_images, path, waves, recipe, seed, split, hulls), todo, f"images ({split.name})", len(done))
+    # Each task carries the hulls of its own field only.
+    tasks = [(index, specimens[index]["hulls"] if index < split.specimens else []) for index in todo]
+    if tasks:
+        run(partial(_images, path, waves, recipe, seed, split), tasks, f"images ({split.name})", len(done))
 
 
 def _images(
-    path: Path, waves: Path, recipe: DatasetRecipe, seed: int, split: Split, hulls: Sequence[Any], index: int
+    path: Path, waves: Path, recipe: DatasetRecipe, seed: int, split: Split, task: tuple[int, list[Any]]
 ) -> None:
-    wave, hull = None, np.empty((0, 2))
-    if split.kinds[index] != "vacuum":
-        wave, hull = zarr.open_group(waves, mode="r")[split.name][index], hulls[index]
-    pairs = [render(recipe, seed, split, index, image, wave, hull) for image in range(split.images)]
+    index, corners = task
+    wave = None if split.kinds[index] == "vacuum" else zarr.open_group(waves, mode="r")[split.name][index]
+    hulls = [np.array(hull) for hull in corners]
+    pairs = [render(recipe, seed, split, index, image, wave, hulls) for image in range(split.images)]
     group = zarr.open_group(path, path=split.name, mode="r+")
     group["masks"][index] = np.stack([mask for _, mask in pairs])
     # Last, because its presence says that the field is complete.

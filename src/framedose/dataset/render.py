@@ -1,5 +1,7 @@
 """One item of a dataset, made alone from the recipe, the seed and its index."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,7 +29,7 @@ def render(
     index: int,
     image: int,
     wave: npt.NDArray[np.complex64] | None,
-    hull: npt.NDArray[np.float64],
+    hulls: Sequence[npt.NDArray[np.float64]],
 ) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_]]:
     """Make one image and its mask.
 
@@ -40,8 +42,8 @@ def render(
         Which image.
     wave
         Exit wave of the field over the whole cell, shape (y, x); None for vacuum.
-    hull
-        Projected hull of the particle in the cell, (m, 2), columns (y, x) [Å].
+    hulls
+        Projected hulls of the particles in the cell, (m, 2) each, columns (y, x) [Å].
 
     Returns
     -------
@@ -66,5 +68,5 @@ def render(
     summed = sum_pixels(frame[inside, inside], recipe.binning) / (electrons * recipe.binning**2)
     # The centre of a summed pixel is the mean of its camera pixels, which are sampled at multiples of the sampling.
     corner = (first + recipe.margin + (recipe.binning - 1) / 2) * conditions.sampling
-    mask = rasterise(hull, (corner, corner), conditions.sampling * recipe.binning, (recipe.image_size,) * 2)
+    mask = rasterise(hulls, (corner, corner), conditions.sampling * recipe.binning, (recipe.image_size,) * 2)
     return summed.astype(np.float16), mask

@@ -38,6 +38,8 @@ class MSDNetConfig(Settings):
     """Slope of leaky_relu for negative values."""
     classes: int = Field(1, ge=1)
     """Number of output maps: one for a sigmoid, more for a softmax."""
+    normalise_window: int | None = Field(None, ge=3)
+    """Side of the window over which the input is normalised [px]; none for the whole image."""
 
 
 class MSDNet(nn.Module):

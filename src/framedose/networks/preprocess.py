@@ -2,17 +2,25 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+# Of the variance of the whole image: where nothing varies, such as behind a beam stop, the result is flat too.
+_LEAST_VARIANCE = 1e-4
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Give every image zero mean and unit variance over its own pixels.
+def normalise(images: Tensor, window: int | None = None) -> Tensor:
+    """Give every image zero mean and unit variance, over its own pixels or over a window around each of them.
 
-    Counts, electrons and stretched grey values of the same frame become the same network input.
+    Counts, electrons and stretched grey values of the same frame become the same network input. A window also takes
+    out a background that is uneven on its scale, and makes the input at a place independent of what lies far away, so
+    that a large frame looks to the network as the small ones of its training did.
 
     Parameters
     ----------
     images
         Shape (n, y, x), float32, no constant image among them.
+    window
+        Side of the square window [px]; at the edges it is cut. None for the whole image.
 
     Returns
     -------
@@ -22,4 +30,17 @@ def normalise(images: Tensor) -> Tensor:
     images = images.to(torch.float32)
     mean = images.mean(dim=(-2, -1), keepdim=True)
     deviation = (images - mean).square().mean(dim=(-2, -1), keepdim=True).sqrt()
-    return ((images - mean) / deviation).unsqueeze(1)
+    whole = ((images - mean) / deviation).unsqueeze(1)
+    if window is None:
+        return whole
+    centred = whole - _window_mean(whole, window)
+    variance = _window_mean(whole.square(), window) - (whole - centred).square()
+    return centred / variance.clamp(min=_LEAST_VARIANCE).sqrt()
+
+
+def _window_mean(images: Tensor, window: int) -> Tensor:
+    side = window // 2 * 2 + 1
+    for kernel in ((side, 1), (1, side)):
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        images = F.avg_pool2d(images, kernel, stride=1, padding=padding, count_include_pad=False)
+    return images

@@ -27,6 +27,8 @@ class UNetConfig(Settings):
     """Side of a convolution kernel [px], odd."""
     classes: int = Field(1, ge=1)
     """Output channels; 1 for particle against background."""
+    normalise_window: int | None = Field(None, ge=3)
+    """Side of the window over which the input is normalised [px]; none for the whole image."""
 
 
 class UNet(nn.Module):

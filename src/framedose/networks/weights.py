@@ -75,7 +75,8 @@ class LoadedNetwork:
         results = []
         with torch.inference_mode():
             for start in range(0, len(images), step):
-                inputs = normalise(torch.from_numpy(np.ascontiguousarray(images[start : start + step])))
+                part = torch.from_numpy(np.ascontiguousarray(images[start : start + step]))
+                inputs = normalise(part, self.metadata.network.normalise_window)
                 results.append(torch.sigmoid(self.network(inputs))[:, 0].numpy())
         return np.concatenate(results)
 

@@ -1,5 +1,7 @@
 """The label of a particle: the convex hull of its projected atoms, rasterised at the image's own sampling."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull
@@ -30,17 +32,33 @@ def hull_area(hull: npt.NDArray[np.float64]) -> float:
     return 0.5 * abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))))
 
 
-def rasterise(
-    hull: npt.NDArray[np.float64], corner: tuple[float, float], sampling: float, shape: tuple[int, int]
-) -> npt.NDArray[np.bool_]:
-    """Return the mask of a hull on an image.
+def overlapping(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64], apart: float) -> bool:
+    """Return whether two convex polygons (m, 2) come closer than ``apart`` [Å] (separating axis theorem).
 
-    A pixel belongs to the particle if its centre lies inside the hull.
+    The distance is measured along the normals of the edges only, so corners that face each other count as closer than
+    they are.
+    """
+    for polygon in (one, other):
+        edges = np.roll(polygon, -1, axis=0) - polygon
+        normals = np.stack([edges[:, 1], -edges[:, 0]]) / np.linalg.norm(edges, axis=1)
+        mine, theirs = one @ normals, other @ normals
+        gaps = np.maximum(mine.min(axis=0) - theirs.max(axis=0), theirs.min(axis=0) - mine.max(axis=0))
+        if gaps.max() >= apart:
+            return False
+    return True
+
+
+def rasterise(
+    hulls: Sequence[npt.NDArray[np.float64]], corner: tuple[float, float], sampling: float, shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Return the mask of the particles on an image.
+
+    A pixel belongs to a particle if its centre lies inside the particle's hull.
 
     Parameters
     ----------
-    hull
-        Corners (m, 2), columns (y, x) [Å]; an empty array gives an empty mask.
+    hulls
+        Corners (m, 2) of each particle, columns (y, x) [Å].
     corner
         Position (y, x) [Å] of the CENTRE of the first pixel.
     sampling
@@ -48,7 +66,7 @@ def rasterise(
     shape
         Pixels (y, x).
     """
-    if len(hull) == 0:
-        return np.zeros(shape, dtype=bool)
-    mask: npt.NDArray[np.bool_] = polygon2mask(shape, (hull - corner) / sampling)
+    mask = np.zeros(shape, dtype=bool)
+    for hull in hulls:
+        mask |= polygon2mask(shape, (hull - corner) / sampling)
     return mask

@@ -20,7 +20,14 @@ _CUBE_RATIO = 2 / np.sqrt(3)
 
 
 def nanoparticle(
-    element: str, lattice_constant: float, radius: float, facet_variation: float, rng: np.random.Generator
+    element: str,
+    lattice_constant: float,
+    radius: float,
+    facet_variation: float,
+    rng: np.random.Generator,
+    *,
+    turn: npt.NDArray[np.float64] | None = None,
+    cut: bool = True,
 ) -> Atoms:
     """Build one truncated fcc particle, [110] along z and its cut (111) face at the lowest y.
 
@@ -38,13 +45,19 @@ def nanoparticle(
         Relative half width of the facet distances.
     rng
         Source of the draws.
+    turn
+        Rotation (3, 3) from crystal to specimen axes; the paper's zone axis and interface if None. Along any other
+        direction the cut lies anywhere between the centre and 0.8 of the radius.
+    cut
+        Whether the particle is cut at all; one that stands free is not.
 
     Returns
     -------
     Atoms
         Positions (x, y, z) [Å]; the lowest layer has y = 0, and x and z are centred.
     """
-    turn = orientation(BEAM, INTERFACE)
+    layered = turn is None
+    turn = orientation(BEAM, INTERFACE) if turn is None else turn
     reach = radius * (1 + facet_variation) * _CUBE_RATIO + lattice_constant
     unit = bulk(element, "fcc", a=lattice_constant, cubic=True)
     origin = rng.uniform(0, lattice_constant, 3)
@@ -55,9 +68,12 @@ def nanoparticle(
             facet = distance * rng.uniform(1 - facet_variation, 1 + facet_variation)
             keep &= positions @ (turn @ normal) <= facet
     positions = positions[keep]
-    spacing = lattice_constant / np.sqrt(3)
-    layers = int(rng.integers(0, int(0.8 * radius / spacing) + 1))
-    positions = positions[positions[:, 1] >= -(layers + 0.5) * spacing]
+    if cut:
+        depth = rng.uniform(0, 0.8 * radius)
+        if layered:
+            spacing = lattice_constant / np.sqrt(3)
+            depth = (int(depth / spacing) + 0.5) * spacing
+        positions = positions[positions[:, 1] >= -depth]
     return Atoms(f"{element}{len(positions)}", positions=_centred(positions))
 
 

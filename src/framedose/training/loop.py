@@ -24,6 +24,7 @@ from framedose.networks.unet import UNetConfig
 from framedose.progress import progress
 from framedose.training.batches import Batch, training_batch, validation_batches
 from framedose.training.checkpoint import load_checkpoint, save_checkpoint
+from framedose.training.disturb import Disturbances
 
 # Probability from which a pixel counts as particle, in training curves as everywhere (the paper, section 2).
 THRESHOLD = 0.9
@@ -44,6 +45,8 @@ class TrainingConfig(Settings):
     """Largest norm of the gradient; none for no limit."""
     augment: bool = False
     """Show every image in a random one of its eight orientations."""
+    disturb: Disturbances = Disturbances()
+    """What is added to the training images that the simulation has not."""
     validate_every: int = Field(100, ge=1)
     """Steps between validations."""
     checkpoint_every: int = Field(50, ge=1)
@@ -108,7 +111,7 @@ def train(
     for step in progress(range(start, config.steps), total=config.steps, done=start, label=label):
         for group in optimizer.param_groups:
             group["lr"] = config.rate(step)
-        loss = _step(fabric, network, optimizer, next(batches), config.clip)
+        loss = _step(fabric, network, optimizer, next(batches), config.clip, network_config.normalise_window)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss of step {step} is {loss}. Lower learning_rate ({config.learning_rate}) or set clip; "
@@ -117,17 +120,17 @@ def train(
         curves["pending"].append(loss)
         done = step + 1
         if done % config.validate_every == 0 or done == config.steps:
-            _validate(network, held_out, curves, done)
+            _validate(network, held_out, curves, done, network_config.normalise_window)
         if done % config.checkpoint_every == 0 or done == config.steps:
             save_checkpoint(checkpoint, bare, optimizer.optimizer, step=done, curves=curves, run=run)
     bare.eval()
     return bare, {name: values for name, values in curves.items() if name != "pending"}
 
 
-def _step(fabric: Fabric, network: Any, optimizer: Any, batch: Batch, clip: float | None) -> float:
+def _step(fabric: Fabric, network: Any, optimizer: Any, batch: Batch, clip: float | None, window: int | None) -> float:
     """Make one optimiser step and return its loss; a loss that is not finite is returned before it does any harm."""
     inputs, masks = (torch.from_numpy(part).to(fabric.device) for part in batch)
-    loss = F.binary_cross_entropy_with_logits(network(normalise(inputs))[:, 0], masks)
+    loss = F.binary_cross_entropy_with_logits(network(normalise(inputs, window))[:, 0], masks)
     value: float = loss.item()
     if math.isfinite(value):
         optimizer.zero_grad()
@@ -142,7 +145,9 @@ def _prefetched(images: ImageSet, config: TrainingConfig, seed: int, start: int)
     """Yield batches from step ``start`` on, the next one being read while the current one is used."""
 
     def load(step: int) -> Batch:
-        return training_batch(images, seed=seed, step=step, size=config.batch, augment=config.augment)
+        return training_batch(
+            images, seed=seed, step=step, size=config.batch, augment=config.augment, disturb=config.disturb
+        )
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(load, start)
@@ -153,13 +158,13 @@ def _prefetched(images: ImageSet, config: TrainingConfig, seed: int, start: int)
             yield batch
 
 
-def _validate(network: Any, held_out: list[Batch], curves: dict[str, Any], step: int) -> None:
+def _validate(network: Any, held_out: list[Batch], curves: dict[str, Any], step: int, window: int | None) -> None:
     losses, scores = [], []
     network.eval()
     with torch.no_grad():
         for inputs, masks in held_out:
             truth = torch.from_numpy(masks).to(next(network.parameters()).device)
-            logits: Tensor = network(normalise(torch.from_numpy(inputs).to(truth.device)))[:, 0]
+            logits: Tensor = network(normalise(torch.from_numpy(inputs).to(truth.device), window))[:, 0]
             losses += F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(dim=(1, 2)).tolist()
             found = (torch.sigmoid(logits) >= THRESHOLD).cpu().numpy()
             scores += [overlap(mine, mask > 0).f1 for mine, mask in zip(found, masks, strict=True)]
