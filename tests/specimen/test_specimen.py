@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 from ase.neighborlist import neighbor_list
+from scipy.ndimage import binary_dilation
+from scipy.spatial import cKDTree
 
 from framedose.config import Range
 from framedose.errors import SpecimenError
 from framedose.random import generator
 from framedose.specimen.assembly import SpecimenConfig, build_specimen
-from framedose.specimen.mask import hull_area, projected_hull, rasterise
+from framedose.specimen.amorphous import amorphous
+from framedose.specimen.mask import hull_area, overlapping, projected_hull, rasterise
 from framedose.specimen.nanoparticle import nanoparticle
 from framedose.specimen.support import fluorite_slab
 
@@ -145,3 +148,108 @@ def test_hull_and_mask_of_a_square():
 
 def test_mask_without_particle_is_empty():
     assert not rasterise([], (0, 0), 0.3, (8, 8)).any()
+
+
+VARIED = SpecimenConfig(
+    radius=Range(low=6, high=12),
+    max_particles=5,
+    free_share=0.4,
+    on_zone_share=0.5,
+    film_share=0.5,
+    film=Range(low=8, high=12),
+    thickness=Range(low=10, high=15),
+    whole=False,
+)
+
+
+@pytest.fixture(scope="module")
+def varied():
+    return [specimen(index, VARIED) for index in range(24)]
+
+
+def test_varied_specimens_have_no_atoms_too_close(varied):
+    for found in varied:
+        alone = found.atoms.copy()
+        alone.pbc = False
+        assert neighbor_list("d", alone, 1.8).min(initial=2) >= 1.42  # Carbon's bond; no other pair is below 2.19 Å.
+        assert neighbor_list("d", alone[alone.numbers != 6], 2.5).min(initial=3) > 2.19
+
+
+def test_varied_specimens_are_as_varied_as_asked(varied):
+    drawn = {name: np.array([found.drawn[name] for found in varied]) for name in varied[0].drawn}
+    supported = np.array([58 in found.atoms.numbers for found in varied])
+    assert 0 < (~supported).sum() < 24
+    assert ((drawn["thickness"] > 0) == supported).all()
+    assert 0 < (drawn["on_zone"] > 0).sum() < supported.sum()
+    assert {len(found.hulls) for found in varied} > {1, 2}
+    assert 0 < (drawn["film"] > 0).sum() < 24
+
+
+def test_every_particle_has_its_own_hull_and_they_do_not_overlap(varied):
+    for found in varied:
+        masks = [rasterise([hull], (0, 0), 0.2, (255, 255)) for hull in found.hulls]
+        assert not (np.sum(masks, axis=0) > 1).any()
+        gold = found.atoms.positions[found.atoms.numbers == 79][:, 1::-1]
+        inside = rasterise(found.hulls, (0, 0), 0.2, (255, 255))
+        # Atoms on the outline round to either side of it.
+        y, x = np.round(gold / 0.2).astype(int).T.clip(0, 254)
+        assert binary_dilation(inside, np.ones((3, 3)))[y, x].all()
+
+
+def test_middle_of_the_first_particle_lies_in_the_view(varied):
+    low = (EXTENT - VIEW[0]) / 2
+    for found in varied:
+        middle = (found.hulls[0].min(axis=0) + found.hulls[0].max(axis=0)) / 2
+        assert ((middle >= low - 1e-6) & (middle <= EXTENT - low + 1e-6)).all()
+
+
+def test_any_orientation_is_used_off_the_zone_axis(varied):
+    """On the zone axis the [110] rows lie along the beam; free particles point anywhere."""
+    cosines = []
+    for found in varied:
+        if found.drawn["on_zone"]:
+            continue
+        d = neighbor_list("D", found.atoms[found.atoms.numbers == 79], 3.0)
+        cosines.append(np.abs(d[:, 2]).max() / (4.08 / np.sqrt(2)))
+    # The nearest of the six <110> axes to a random direction: its cosine lies between sqrt(1/2) and 1, 0.93 on average.
+    assert np.min(cosines) < 0.93
+    assert np.max(cosines) < 0.9999
+    assert np.std(cosines) > 0.015
+
+
+def test_bare_support_is_in_the_cell_however_large_its_particle():
+    large = VARIED.model_copy(update={"radius": Range(low=20, high=25), "free_share": 0.0, "film_share": 0.0})
+    for index in range(20):
+        assert len(specimen(index, large, "support").atoms) > 100
+
+
+def test_bare_field_without_a_support_is_film():
+    config = VARIED.model_copy(update={"free_share": 1.0, "film_share": 0.0})
+    assert set(specimen(0, config, "support").atoms.numbers) == {6}
+
+
+def test_amorphous_carbon_has_its_density_and_bond():
+    low, high = np.zeros(3), np.array([40.0, 30.0, 20.0])
+    atoms = amorphous("C", 2.0, 1.42, low, high, generator(0, "carbon"))
+    mass = len(atoms) * 12.011 / 6.02214076e23
+    assert mass / (np.prod(high) * 1e-24) == pytest.approx(2.0, rel=1e-3)
+    distances = cKDTree(atoms).query(atoms, k=2)[0][:, 1]
+    assert 1.42 <= distances.min() < 1.5
+    assert ((atoms >= low) & (atoms <= high)).all()
+    # No crystal: beyond the first shell pairs are as frequent as in a gas.
+    inside = ((atoms > low + 5) & (atoms < high - 5)).all(axis=1)
+    pairs = np.diff(cKDTree(atoms[inside]).count_neighbors(cKDTree(atoms), [4.0, 5.0]))[0] / inside.sum()
+    assert pairs == pytest.approx(len(atoms) / np.prod(high) * 4 / 3 * np.pi * (125 - 64), rel=0.03)
+
+
+def test_too_dense_a_film_is_refused():
+    with pytest.raises(ValueError, match="lower the density"):
+        amorphous("C", 12.0, 1.42, np.zeros(3), np.full(3, 12.0), generator(0, "dense"))
+
+
+def test_distance_of_polygons_along_their_normals():
+    square = np.array([[0.0, 0], [0, 1], [1, 1], [1, 0]])
+    assert overlapping(square, square + [0, 1.9], 1.0)
+    assert not overlapping(square, square + [0, 2.1], 1.0)
+    assert overlapping(square, square * 0.1 + 0.4, 0.0)
+    assert not overlapping(square, square @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + [2.5, 0.5], 0.5)

@@ -155,7 +155,9 @@ def build_specimen(
         particle.positions[:, 1] += 0.0 if free else gap
         particle.positions = particle.positions @ turn.T
     slab.positions = slab.positions @ turn.T
-    centre = _view_centre(projected_hull(particles[0].positions), view[0], config.whole, rng)
+    # Without the particle the view is placed about its base, or it might miss the support behind a large one.
+    anchor = projected_hull(particles[0].positions) if config.whole or kind == "particle" else np.zeros((1, 2))
+    centre = _view_centre(anchor, view[0], config.whole, rng)
     atoms = sum(particles, slab) if kind == "particle" else slab
     offset = extent / 2 - np.array([centre[1], centre[0], 0.0])
     atoms.positions += offset * [1, 1, 0]

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from framedose.random import generator
+from framedose.training.disturb import Disturbances, disturbed
+
+NOISE = np.random.default_rng(0).normal(1.0, 0.5, (96, 80)).astype(np.float32)
+
+
+def power(image):
+    return np.abs(np.fft.rfft2(image - image.mean())) ** 2
+
+
+def test_nothing_asked_changes_nothing():
+    assert np.array_equal(disturbed(NOISE, Disturbances(), generator(0, "d")), NOISE)
+
+
+def test_background_is_smooth_and_as_strong_as_drawn():
+    added = [disturbed(NOISE, Disturbances(background=0.7), generator(0, "d", i)) - NOISE for i in range(40)]
+    strengths = np.array([surface.std() / NOISE.std() for surface in added])
+    assert strengths.max() <= 0.7 + 1e-3
+    assert strengths.max() > 0.6
+    assert strengths.min() < 0.1
+    strongest = power(added[int(strengths.argmax())])
+    assert strongest[:6, :6].sum() + strongest[-5:, :6].sum() > 0.95 * strongest.sum()
+
+
+def test_coarse_pixels_lose_what_they_cannot_hold_and_keep_the_mean():
+    settings = Disturbances(coarse_share=1.0, coarse={"low": 2.0, "high": 2.0})
+    coarse = disturbed(NOISE, settings, generator(0, "d"))
+    assert coarse.shape == NOISE.shape
+    assert coarse.mean() == pytest.approx(NOISE.mean(), abs=5e-3)
+    before, after = power(NOISE), power(coarse)
+    assert after[32:64, 26:].mean() < 0.03 * before[32:64, 26:].mean()
+    assert after[1:8, 1:8].mean() > 0.7 * before[1:8, 1:8].mean()
+
+
+def test_share_of_coarse_images():
+    settings = Disturbances(coarse_share=0.3)
+    changed = [not np.array_equal(disturbed(NOISE, settings, generator(0, "d", i)), NOISE) for i in range(200)]
+    assert np.mean(changed) == pytest.approx(0.3, abs=5 * np.sqrt(0.21 / 200))
