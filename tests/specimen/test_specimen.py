@@ -7,8 +7,8 @@ from scipy.spatial import cKDTree
 from framedose.config import Range
 from framedose.errors import SpecimenError
 from framedose.random import generator
-from framedose.specimen.assembly import SpecimenConfig, build_specimen
 from framedose.specimen.amorphous import amorphous
+from framedose.specimen.assembly import SpecimenConfig, build_specimen
 from framedose.specimen.mask import hull_area, overlapping, projected_hull, rasterise
 from framedose.specimen.nanoparticle import nanoparticle
 from framedose.specimen.support import fluorite_slab
@@ -249,7 +249,7 @@ def test_too_dense_a_film_is_refused():
 
 def test_distance_of_polygons_along_their_normals():
     square = np.array([[0.0, 0], [0, 1], [1, 1], [1, 0]])
-    assert overlapping(square, square + [0, 1.9], 1.0)
-    assert not overlapping(square, square + [0, 2.1], 1.0)
+    assert overlapping(square, square + np.array([0, 1.9]), 1.0)
+    assert not overlapping(square, square + np.array([0, 2.1]), 1.0)
     assert overlapping(square, square * 0.1 + 0.4, 0.0)
-    assert not overlapping(square, square @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + [2.5, 0.5], 0.5)
+    assert not overlapping(square, square @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + np.array([2.5, 0.5]), 0.5)
