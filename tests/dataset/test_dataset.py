@@ -10,7 +10,7 @@ from framedose.dataset.render import make_specimen, render
 from framedose.dataset.store import ImageSet
 from framedose.errors import ConfigurationError, FileFormatError, OutputExistsError, SpecimenError
 from framedose.microscope.exit_wave import ExitWaveConfig
-from framedose.specimen.assembly import SpecimenConfig
+from framedose.specimen.config import SpecimenConfig
 
 TINY = DatasetRecipe(
     structures=2,

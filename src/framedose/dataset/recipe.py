@@ -11,7 +11,7 @@ from framedose.config import Settings, digest
 from framedose.microscope.conditions import ConditionRanges, Conditions
 from framedose.microscope.exit_wave import ExitWaveConfig
 from framedose.random import generator
-from framedose.specimen.assembly import SpecimenConfig
+from framedose.specimen.config import SpecimenConfig
 
 FieldKind = Literal["particle", "support", "vacuum"]
 # The cut edges of the support and the cell's own period stay this far outside of every detected pixel [Å].

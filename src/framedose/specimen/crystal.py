@@ -7,28 +7,38 @@ import numpy.typing as npt
 from ase import Atoms
 
 Array = npt.NDArray[np.float64]
+Miller = tuple[int, int, int]
 
 
-def orientation(beam: tuple[int, int, int], up: tuple[int, int, int]) -> Array:
-    """Return the rotation (3, 3) that turns the cubic direction ``beam`` to z and ``up`` to y.
+def orientation(unit: Atoms, zone: Miller, plane: Miller) -> Array:
+    """Return the rotation (3, 3) that turns a zone axis to z and the normal of a lattice plane to y.
 
-    Rows are the Cartesian axes x, y, z of the specimen in the axes of the crystal; ``up`` must be perpendicular to
-    ``beam``.
+    Rows are the Cartesian axes x, y, z of the specimen in the axes of the crystal.
+
+    Parameters
+    ----------
+    unit
+        The unit cell (ASE).
+    zone
+        Direction [uvw] of the zone axis.
+    plane
+        Indices (hkl) of a plane that holds it: h u + k v + l w = 0.
 
     Raises
     ------
     ValueError
-        If the directions are not perpendicular.
+        If the plane does not hold the zone axis.
 
     Examples
     --------
-    >>> np.round(orientation((0, 0, 1), (0, 1, 0)), 3).tolist()
+    >>> from ase.build import bulk
+    >>> np.round(orientation(bulk("Au", cubic=True), (0, 0, 1), (0, 1, 0)), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    if np.dot(beam, up) != 0:
-        raise ValueError(f"The directions beam {beam} and up {up} must be perpendicular.")
-    z = np.asarray(beam) / np.linalg.norm(beam)
-    y = np.asarray(up) / np.linalg.norm(up)
+    if np.dot(zone, plane) != 0:
+        raise ValueError(f"the zone axis {zone} does not lie in the plane {plane}: h u + k v + l w must be 0")
+    z, y = zone @ np.asarray(unit.cell), plane @ np.asarray(unit.cell.reciprocal())
+    z, y = z / np.linalg.norm(z), y / np.linalg.norm(y)
     return np.stack([np.cross(y, z), y, z])
 
 

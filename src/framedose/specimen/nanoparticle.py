@@ -1,53 +1,105 @@
-"""Metal nanoparticles: an fcc crystal bounded by {111} and {100} facets and cut on the plane of its interface."""
+"""Metal nanoparticles: a crystal bounded by low-index facets and cut on the plane of its interface."""
 
-import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from ase.build import bulk
+from ase.data import atomic_numbers, reference_states
+from ase.spacegroup import Spacegroup
 
-from framedose.specimen.crystal import lattice_in_box, orientation
-
-# The zone axis along the beam, and the (111) plane whose normal lies in the image: the interface.
-BEAM = (1, 1, 0)
-INTERFACE = (1, -1, 1)
-
-_FACETS = [np.array(n) / np.sqrt(3) for n in itertools.product((-1, 1), repeat=3)]
-_CUBES = [sign * axis for axis in np.eye(3) for sign in (-1.0, 1.0)]
-# Distance of {100} over {111} in the regular truncated octahedron, close to Au's Wulff shape.
-_CUBE_RATIO = 2 / np.sqrt(3)
+from framedose.specimen.crystal import Array, Miller, lattice_in_box, orientation
 
 
-def nanoparticle(
-    element: str,
-    lattice_constant: float,
-    radius: float,
-    facet_variation: float,
-    rng: np.random.Generator,
-    *,
-    turn: npt.NDArray[np.float64] | None = None,
-    cut: bool = True,
-) -> Atoms:
-    """Build one truncated fcc particle, [110] along z and its cut (111) face at the lowest y.
+@dataclass(frozen=True)
+class Lattice:
+    """What is usual for the crystals of one lattice."""
 
-    Every facet lies at its own distance from the centre, ``radius`` times a factor uniform in 1 +- ``facet_variation``,
-    and the centre lies anywhere in the unit cell. The particle is then cut on a (1-11) plane at a random layer between
-    the centre and 0.8 of the radius, towards -y (the paper, section 2).
+    spacegroup: int
+    """Number of the space group whose point group makes facets equivalent."""
+    facets: dict[Miller, float]
+    """Families of facets, with their distance from the centre over that of the first: near the Wulff shape."""
+    zone: Miller
+    """Zone axis along the beam."""
+    interface: Miller
+    """Plane of the interface, which holds the zone axis."""
+
+
+LATTICES = {
+    # The regular truncated octahedron, close to Au's Wulff shape.
+    "fcc": Lattice(225, {(1, 1, 1): 1.0, (1, 0, 0): 2 / np.sqrt(3)}, (1, 1, 0), (1, -1, 1)),
+    "diamond": Lattice(225, {(1, 1, 1): 1.0, (1, 0, 0): 2 / np.sqrt(3)}, (1, 1, 0), (1, -1, 1)),
+    "bcc": Lattice(229, {(1, 1, 0): 1.0, (1, 0, 0): 1.15}, (0, 0, 1), (1, 1, 0)),
+    "hcp": Lattice(194, {(0, 0, 1): 1.0, (1, 0, 0): 1.05, (1, 0, 1): 1.1}, (1, 0, 0), (0, 0, 1)),
+    "sc": Lattice(221, {(1, 0, 0): 1.0, (1, 1, 0): 1.1}, (0, 0, 1), (1, 0, 0)),
+}
+
+
+def lattice_of(element: str, lattice: str | None = None) -> str:
+    """Return the lattice of an element, ``lattice`` if it is given and ASE's reference state if not.
+
+    Raises
+    ------
+    ValueError
+        If there is no such element, or its lattice is none that particles are made of.
+    """
+    if element not in atomic_numbers:
+        raise ValueError(f"{element!r} is no element: give a symbol such as 'Au'")
+    found = lattice or (reference_states[atomic_numbers[element]] or {}).get("symmetry", "unknown")
+    if found not in LATTICES:
+        raise ValueError(f"{element} is {found}, particles are built of {', '.join(LATTICES)}: give another lattice")
+    return str(found)
+
+
+def unit_cell(element: str, lattice: str | None, lattice_constant: float | None, strain: float = 0.0) -> Atoms:
+    """Return the unit cell of a metal, cubic where the lattice is, scaled by 1 + ``strain``.
 
     Parameters
     ----------
-    element, lattice_constant
-        The fcc metal and its lattice constant [Å].
+    element
+        Chemical symbol.
+    lattice
+        One of :data:`LATTICES`, or None for that of the element.
+    lattice_constant
+        a [Å], or None for ASE's reference (4.08 for Au). Hexagonal cells keep the element's c/a, or the ideal one.
+    strain
+        Relative change of all lengths.
+    """
+    kind = lattice_of(element, lattice)
+    cell = bulk(element, kind, a=lattice_constant, cubic=kind in ("fcc", "bcc", "diamond"))
+    cell.set_cell(cell.cell * (1 + strain), scale_atoms=True)
+    return cell
+
+
+def nanoparticle(
+    unit: Atoms,
+    lattice: Lattice,
+    radius: float,
+    facet_variation: float,
+    turn: Array | None,
+    rng: np.random.Generator,
+    *,
+    cut: bool = True,
+) -> Atoms:
+    """Build one faceted particle, its zone axis along z and the face of its interface at the lowest y.
+
+    Every facet lies at its own distance from the centre, ``radius`` times the family's ratio times a factor uniform in
+    1 +- ``facet_variation``, and the centre lies anywhere in the unit cell. The particle is then cut on a plane of the
+    interface, anywhere between the centre and 0.8 of the radius, towards -y (the paper, section 2).
+
+    Parameters
+    ----------
+    unit, lattice
+        The crystal.
     radius
-        Mean distance of the {111} facets from the centre [Å].
+        Mean distance of the first family of facets from the centre [Å].
     facet_variation
         Relative half width of the facet distances.
+    turn
+        Rotation (3, 3) from crystal to specimen axes; None for the lattice's zone axis and interface.
     rng
         Source of the draws.
-    turn
-        Rotation (3, 3) from crystal to specimen axes; the paper's zone axis and interface if None. Along any other
-        direction the cut lies anywhere between the centre and 0.8 of the radius.
     cut
         Whether the particle is cut at all; one that stands free is not.
 
@@ -56,25 +108,29 @@ def nanoparticle(
     Atoms
         Positions (x, y, z) [Å]; the lowest layer has y = 0, and x and z are centred.
     """
-    layered = turn is None
-    turn = orientation(BEAM, INTERFACE) if turn is None else turn
-    reach = radius * (1 + facet_variation) * _CUBE_RATIO + lattice_constant
-    unit = bulk(element, "fcc", a=lattice_constant, cubic=True)
-    origin = rng.uniform(0, lattice_constant, 3)
-    positions, _ = lattice_in_box(unit, turn, np.full(3, -reach), np.full(3, reach), origin)
+    turn = orientation(unit, lattice.zone, lattice.interface) if turn is None else turn
+    reach = radius * (1 + facet_variation) * max(lattice.facets.values()) * np.sqrt(3)
+    origin = rng.uniform(0, 1, 3) @ np.asarray(unit.cell) @ turn.T
+    positions, numbers = lattice_in_box(unit, turn, np.full(3, -reach), np.full(3, reach), origin)
     keep = np.ones(len(positions), dtype=bool)
-    for normals, distance in ((_FACETS, radius), (_CUBES, radius * _CUBE_RATIO)):
-        for normal in normals:
-            facet = distance * rng.uniform(1 - facet_variation, 1 + facet_variation)
-            keep &= positions @ (turn @ normal) <= facet
-    positions = positions[keep]
+    for normal, ratio in _facets(unit, lattice):
+        distance = radius * ratio * rng.uniform(1 - facet_variation, 1 + facet_variation)
+        keep &= positions @ (turn @ normal) <= distance
     if cut:
-        depth = rng.uniform(0, 0.8 * radius)
-        if layered:
-            spacing = lattice_constant / np.sqrt(3)
-            depth = (int(depth / spacing) + 0.5) * spacing
-        positions = positions[positions[:, 1] >= -depth]
-    return Atoms(f"{element}{len(positions)}", positions=_centred(positions))
+        # What is left ends on a whole layer, wherever between two of them the cut falls.
+        keep &= positions[:, 1] >= -rng.uniform(0, 0.8 * radius)
+    return Atoms(numbers=numbers[keep], positions=_centred(positions[keep]))
+
+
+def _facets(unit: Atoms, lattice: Lattice) -> list[tuple[Array, float]]:
+    """Return the outward unit normal of every facet, and its relative distance."""
+    reciprocal = np.asarray(unit.cell.reciprocal())
+    facets = []
+    for family, ratio in lattice.facets.items():
+        for indices in Spacegroup(lattice.spacegroup).equivalent_reflections([family]):
+            normal = indices @ reciprocal
+            facets.append((normal / np.linalg.norm(normal), ratio))
+    return facets
 
 
 def _centred(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

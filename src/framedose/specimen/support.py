@@ -1,60 +1,133 @@
-"""Oxide supports: a fluorite slab whose (111) face ends on oxygen."""
+"""Crystalline supports: a slab of an oxide, or of any crystal from a file, that ends on a chosen lattice plane."""
+
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.build import bulk
+from ase.io import read
+from ase.spacegroup import crystal
 
-from framedose.specimen.crystal import lattice_in_box, orientation
-from framedose.specimen.nanoparticle import BEAM, INTERFACE
+from framedose.specimen.crystal import Array, Miller, lattice_in_box, orientation
 
 
-def fluorite_slab(
-    formula: str,
-    lattice_constant: float,
-    thickness: float,
-    reach: float,
-    rng: np.random.Generator,
-    *,
-    turn: npt.NDArray[np.float64] | None = None,
-) -> Atoms:
-    """Build a fluorite slab below y = 0, [110] along z, its (111) surface at y = 0 ending on oxygen.
+@dataclass(frozen=True, eq=False)
+class Support:
+    """A crystal and the surface that it ends on."""
 
-    Fluorite stacks O-M-O trilayers along [111], oxygen at a sqrt(3)/12 above and below the metal plane; cutting between
-    two trilayers leaves the stable, stoichiometric oxygen-terminated surface. In half of the cases the crystal is
-    turned by 180 degrees about the surface normal, so that particle and support are twins of each other.
+    unit: Atoms
+    """Unit cell."""
+    zone: Miller
+    """Zone axis along the beam."""
+    plane: Miller
+    """Plane of the surface, which holds the zone axis."""
+    top: float
+    """Height of the last plane of atoms over the lattice plane through the origin of the cell [Å]."""
+
+
+def _ceria(a: float) -> Support:
+    # Trilayers O-Ce-O along [111], oxygen a sqrt(3)/12 over the metal: between two of them the cut is stoichiometric.
+    return Support(bulk("CeO2", "fluorite", a=a, cubic=True), (1, 1, 0), (1, -1, 1), a * np.sqrt(3) / 12)
+
+
+def _magnesia(a: float) -> Support:
+    return Support(bulk("MgO", "rocksalt", a=a, cubic=True), (0, 0, 1), (1, 0, 0), 0.0)
+
+
+def _rutile(a: float) -> Support:
+    # c/a and u of S. C. Abrahams and J. L. Bernstein, doi 10.1063/1.1676569; the surface ends on bridging oxygen.
+    c, u = a * 2.9587 / 4.5937, 0.3048
+    cell = crystal(["Ti", "O"], [(0, 0, 0), (u, u, 0)], spacegroup=136, cellpar=[a, a, c, 90, 90, 90])
+    return Support(cell, (0, 0, 1), (1, 1, 0), (1 - 2 * u) * a / np.sqrt(2))
+
+
+# By name, with the lattice constant a [Å]: the project's decision for CeO2; MgO of R. M. Hazen (1976), Am. Mineral. 61.
+SUPPORTS = {"CeO2": (_ceria, 5.411), "MgO": (_magnesia, 4.212), "TiO2": (_rutile, 4.5937)}
+
+
+def find_support(
+    name: str, lattice_constant: float | None = None, zone: Miller | None = None, plane: Miller | None = None
+) -> Support:
+    """Return a support by name, or the crystal of a file such as a CIF.
 
     Parameters
     ----------
-    formula, lattice_constant
-        A fluorite oxide such as ``"CeO2"`` and its lattice constant [Å].
+    name
+        One of :data:`SUPPORTS`, or the path of a file with a periodic crystal that ASE reads.
+    lattice_constant
+        a [Å], or None for the known one; the whole cell is scaled by it.
+    zone, plane
+        Zone axis [uvw] and surface plane (hkl) in place of the known ones; a crystal from a file needs both and then
+        ends on the lattice plane through the origin of its cell.
+
+    Raises
+    ------
+    ValueError
+        If there is no such support or file, or it lacks its zone axis and plane, or they do not fit.
+    """
+    if name in SUPPORTS:
+        make, known = SUPPORTS[name]
+        found = make(lattice_constant or known)
+        if zone is not None or plane is not None:
+            found = Support(found.unit, zone or found.zone, plane or found.plane, 0.0)
+    elif Path(name).is_file():
+        if zone is None or plane is None:
+            raise ValueError(f"a support from a file needs support_zone_axis and support_plane, got {zone} and {plane}")
+        found = Support(_crystal_file(name, lattice_constant), zone, plane, 0.0)
+    else:
+        raise ValueError(f"there is no support {name!r}: give {', '.join(SUPPORTS)}, none, or the path of a CIF file")
+    orientation(found.unit, found.zone, found.plane)
+    return found
+
+
+def _crystal_file(name: str, lattice_constant: float | None) -> Atoms:
+    try:
+        unit = read(name)
+    except Exception as error:  # ASE's parsers fail with anything.
+        raise ValueError(f"the support {name!r} cannot be read: {error or type(error).__name__}") from error
+    if not isinstance(unit, Atoms) or not unit.cell.rank == 3:
+        raise ValueError(f"the support {name!r} has no periodic cell in three dimensions")
+    if lattice_constant is not None:
+        unit.set_cell(unit.cell * (lattice_constant / unit.cell.lengths()[0]), scale_atoms=True)
+    return unit
+
+
+def slab(support: Support, thickness: float, reach: float, turn: Array | None, rng: np.random.Generator) -> Atoms:
+    """Build a slab below y = 0, its zone axis along z and its surface plane at y = 0.
+
+    In half of the cases the crystal is turned by 180 degrees about the surface normal, so that particle and support
+    are twins of each other.
+
+    Parameters
+    ----------
+    support
+        What it is made of.
     thickness
         Extent along the beam (z) [Å].
     reach
         The slab fills -reach <= x < reach and -reach <= y <= 0 [Å].
-    rng
-        Source of the position of the lattice in the plane, of the height of the beam side, and of the twin.
     turn
         Rotation (3, 3) from crystal to specimen axes for a slab of any other orientation, cut at y = 0 wherever that
-        falls; the (111) surface above if None.
+        falls; the zone axis and the plane of ``support`` if None.
+    rng
+        Source of the position of the lattice in the plane, of the height of the beam side, and of the twin.
 
     Returns
     -------
     Atoms
-        Positions (x, y, z) [Å], the highest oxygen layer (or the cut) at y = 0.
+        Positions (x, y, z) [Å], the highest plane of atoms (or the cut) at y = 0.
     """
-    oxygen_height = 0.0
+    top = 0.0
     if turn is None:
-        turn = orientation(BEAM, INTERFACE)
+        turn, top = orientation(support.unit, support.zone, support.plane), support.top
         if rng.random() < 0.5:
             turn = np.diag([-1.0, 1.0, -1.0]) @ turn
-        oxygen_height = lattice_constant * np.sqrt(3) / 12
-    # The metal sits on the lattice points, so this origin puts the topmost oxygen layer at y = 0.
-    shift = rng.uniform(0, 2 * lattice_constant, 2)
-    origin = np.array([shift[0], -oxygen_height, shift[1]])
+    # Anywhere in the plane: by more than a unit cell of any crystal.
+    origin = np.array([rng.uniform(0, 30), -top, rng.uniform(0, 30)])
     offset = rng.uniform(-0.25, 0.25) * thickness
     low = np.array([-reach, -reach, offset - thickness / 2])
-    high = np.array([reach, oxygen_height, offset + thickness / 2])
-    unit = bulk(formula, "fluorite", a=lattice_constant, cubic=True)
-    positions, numbers = lattice_in_box(unit, turn, low, high, origin)
+    # Rounding must not lose the highest plane.
+    high = np.array([reach, 1e-6, offset + thickness / 2])
+    positions, numbers = lattice_in_box(support.unit, turn, low, high, origin)
     return Atoms(numbers=numbers, positions=positions)

@@ -1,0 +1,201 @@
+"""The atoms of one specimen before they are placed: particles on their support, drawn or from a file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from glob import glob
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.io import read
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from framedose.errors import SpecimenError
+from framedose.specimen.config import SpecimenConfig
+from framedose.specimen.crystal import Array
+from framedose.specimen.mask import hull_area, overlapping, projected_hull
+from framedose.specimen.nanoparticle import nanoparticle
+from framedose.specimen.support import slab
+
+# Draws of one specimen before the request is called impossible, and of the place of one more particle.
+_TRIES, _PLACES = 500, 10
+# Least distance between the hulls of two particles [Å].
+_APART = 2.0
+# Atoms farther from each other than this belong to different particles [Å]; metals' bonds are up to 3.5.
+_BOND = 4.0
+
+Make = Callable[[np.random.Generator], tuple[float, Atoms]]
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Atoms about the origin, the beam along z.
+
+    Parameters
+    ----------
+    particles
+        The particles, at least one; the view is placed about the first.
+    support
+        Everything else, possibly no atom.
+    drawn
+        The values drawn for it, in Å and degrees.
+    """
+
+    particles: list[Atoms]
+    support: Atoms
+    drawn: dict[str, float]
+
+
+def draw_structure(
+    config: SpecimenConfig, view: tuple[float, float], extent: float, rng: np.random.Generator
+) -> Structure:
+    """Draw particles and their support, tilted and turned.
+
+    Raises
+    ------
+    SpecimenError
+        If no drawn particle fits the view as ``mask_fraction`` and ``field_diameters`` demand, or a structure of the
+        user's cannot be used.
+    """
+    tilt, turn = _random_turn(config.max_tilt, rng)
+    if config.structures is None:
+        particles, support, drawn = _drawn(config, view, extent, turn, rng)
+    else:
+        particles, support, drawn = *_own(config, rng), {}
+    for part in (*particles, support):
+        part.positions = part.positions @ turn.T
+    return Structure(particles, support, drawn | {"tilt": tilt})
+
+
+def _drawn(
+    config: SpecimenConfig, view: tuple[float, float], extent: float, turn: Array, rng: np.random.Generator
+) -> tuple[list[Atoms], Atoms, dict[str, float]]:
+    crystal = config.crystal_support()
+    free = crystal is None or rng.random() < config.free_share
+    on_zone = not free and rng.random() < config.on_zone_share
+    make = partial(_particle, config, free=free, on_zone=on_zone)
+    radius, first = _fitting_particle(config, view, make, turn, rng)
+    particles = _group(first, int(rng.integers(1, config.max_particles + 1)), make, free, extent, rng)
+    drawn = {"radius": radius, "on_zone": float(on_zone), "thickness": 0.0, "gap": 0.0}
+    if crystal is None or free:
+        return particles, Atoms(), drawn
+    drawn |= {"thickness": config.thickness.draw(rng), "gap": config.gap.draw(rng)}
+    # From the base of the particle the support must reach every corner of the cell, wherever the view is placed.
+    support = slab(crystal, drawn["thickness"], 1.5 * extent, None if on_zone else _any_orientation(rng), rng)
+    for particle in particles:
+        particle.positions[:, 1] += drawn["gap"]
+    return particles, support, drawn
+
+
+def _particle(config: SpecimenConfig, rng: np.random.Generator, *, free: bool, on_zone: bool) -> tuple[float, Atoms]:
+    radius = config.radius.draw(rng)
+    turn = None if on_zone else _any_orientation(rng)
+    unit = config.unit_cell(config.strain.draw(rng))
+    return radius, nanoparticle(unit, config.crystal(), radius, config.facet_variation, turn, rng, cut=not free)
+
+
+def _fitting_particle(
+    config: SpecimenConfig,
+    view: tuple[float, float],
+    make: Make,
+    turn: Array,
+    rng: np.random.Generator,
+) -> tuple[float, Atoms]:
+    """Draw particles until one fits the view, where it must."""
+    for _ in range(_TRIES):
+        radius, particle = make(rng)
+        if not config.whole:
+            return radius, particle
+        hull = projected_hull(particle.positions @ turn.T)
+        diameter = max(np.linalg.norm(hull - corner, axis=1).max() for corner in hull)
+        area = hull_area(hull)
+        large, small = area / view[0] ** 2, area / view[1] ** 2
+        fits = small >= config.mask_fraction.low and large <= config.mask_fraction.high
+        if fits and config.field_diameters * diameter <= view[0]:
+            return radius, particle
+    raise SpecimenError(
+        f"No particle with radius {config.radius.low}..{config.radius.high} Å fits a view of {view[0]:.1f} Å with a "
+        f"mask of {config.mask_fraction.low:.0%} to {config.mask_fraction.high:.0%} and {config.field_diameters} "
+        "particle widths; change specimen.radius or use more pixels."
+    )
+
+
+def _group(
+    first: Atoms,
+    count: int,
+    make: Make,
+    free: bool,
+    extent: float,
+    rng: np.random.Generator,
+) -> list[Atoms]:
+    """Add particles beside the first, along the interface or, where there is none, anywhere in the plane."""
+    group, hulls = [first], [projected_hull(first.positions)]
+    for _ in range(count - 1):
+        _, particle = make(rng)
+        for _ in range(_PLACES):
+            x, y = rng.uniform(-extent / 2, extent / 2, 2)
+            shift = np.array([x, y if free else 0.0, 0.0])
+            hull = projected_hull(particle.positions + shift)
+            if not any(overlapping(hull, other, _APART) for other in hulls):
+                particle.positions += shift
+                group.append(particle)
+                hulls.append(hull)
+                break
+    return group
+
+
+def _own(config: SpecimenConfig, rng: np.random.Generator) -> tuple[list[Atoms], Atoms]:
+    """Return the particles of one of the user's structures, apart from each other, and the rest of it."""
+    paths = sorted(glob(str(config.structures)))
+    if not paths:
+        raise SpecimenError(f"structures: no file matches {config.structures!r}; give the path of a structure file.")
+    path = paths[int(rng.integers(len(paths)))]
+    atoms = _structure_file(path).copy()
+    chosen = np.isin(atoms.symbols, config.mask_elements)
+    if config.mask_indices:
+        if max(config.mask_indices) >= len(atoms) or min(config.mask_indices) < 0:
+            raise SpecimenError(f"mask_indices must be atoms of {path!r}, which has {len(atoms)}.")
+        chosen[list(config.mask_indices)] = True
+    if chosen.sum() < 3:
+        found = ", ".join(sorted(set(atoms.symbols)))
+        raise SpecimenError(
+            f"{path}: {chosen.sum()} atoms are particle by mask_elements {list(config.mask_elements)}, at least three "
+            f"are needed; it holds {found}."
+        )
+    metal = atoms[chosen]
+    middle = (metal.positions.min(axis=0) + metal.positions.max(axis=0)) / 2
+    atoms.positions -= middle
+    metal.positions -= middle
+    groups = connected_components(cKDTree(metal.positions).sparse_distance_matrix(cKDTree(metal.positions), _BOND))
+    particles = [metal[groups[1] == group] for group in range(groups[0])]
+    # An atom or two on their own have no outline.
+    return [particle for particle in particles if len(particle) >= 3] or [metal], atoms[~chosen]
+
+
+@cache
+def _structure_file(path: str) -> Atoms:
+    try:
+        atoms = read(path)
+    except Exception as error:  # ASE's parsers fail with anything.
+        raise SpecimenError(f"structures: {Path(path)} cannot be read: {error or type(error).__name__}") from error
+    if not isinstance(atoms, Atoms):
+        raise SpecimenError(f"structures: {Path(path)} holds no single structure.")
+    return atoms
+
+
+def _random_turn(max_tilt: float, rng: np.random.Generator) -> tuple[float, Array]:
+    """Return the tilt [degree] and the rotation (3, 3) of a specimen."""
+    azimuth, turn = rng.uniform(0, 2 * np.pi, 2)
+    tilt = rng.uniform(0, max_tilt)
+    lean = Rotation.from_rotvec(np.deg2rad(tilt) * np.array([np.cos(azimuth), np.sin(azimuth), 0.0]))
+    matrix: Array = (Rotation.from_rotvec([0, 0, turn]) * lean).as_matrix()
+    return tilt, matrix
+
+
+def _any_orientation(rng: np.random.Generator) -> Array:
+    """Return a rotation (3, 3), uniform over all: a normal quaternion has no preferred direction."""
+    matrix: Array = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+    return matrix
