@@ -41,7 +41,7 @@ def study(
     ----------
     preset
         Settings to start from. quick: minutes on two cores. general: hours, on varied specimens, as the
-        shipped weights.
+        shipped weights. paper: the paper's own, for a GPU. laptop: those with pixels summed 4x4, hours.
     seed
         Seed of everything random.
     out

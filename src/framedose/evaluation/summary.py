@@ -1,6 +1,6 @@
 """From the counts of one network to its results: scores, dose limits, null test and curves."""
 
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -51,8 +51,12 @@ class EvaluationConfig(Settings):
 
     threshold: float = Field(default=0.9, gt=0, lt=1)
     """A pixel is particle where the probability is at least this."""
+    series: Literal["test", "replica", "ramp"] = "test"
+    """Frames like those of the training; or the paper's replica of its experiment (A.4), or a ramp of 10..1300 e/Å2."""
+    frames: int | None = Field(default=None, ge=3)
+    """Frames of each structure in the replica and the ramp; the paper's 1000, and 130, if none is given."""
     doses: DoseGrid = DoseGrid()
-    """Doses that every structure is imaged at."""
+    """Doses that every structure of the test series is imaged at."""
     structures: int = Field(default=24, ge=2)
     """Number of unseen structures."""
     vacuum_frames: int = Field(default=16, ge=1)

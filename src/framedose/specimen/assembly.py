@@ -35,12 +35,15 @@ class Specimen:
         ASE atoms in a cell (extent, extent, height) [Å], the beam along z, periodic in x and y.
     hulls
         Projected convex hull of every particle, corners (m, 2), columns (y, x) [Å].
+    support_hulls
+        The same of the support and of the film.
     drawn
         The values drawn for this specimen, in Å and degrees.
     """
 
     atoms: Atoms
     hulls: tuple[npt.NDArray[np.float64], ...]
+    support_hulls: tuple[npt.NDArray[np.float64], ...]
     drawn: dict[str, float]
 
     def digest(self) -> str:
@@ -89,18 +92,23 @@ def build_specimen(
     anchor = projected_hull(particles[0].positions) if config.whole or kind == "particle" else np.zeros((1, 2))
     centre = _view_centre(anchor, view[0], config.whole, rng)
     offset = extent / 2 - np.array([centre[1], centre[0], 0.0])
+    for part in (*particles, support):
+        part.positions += offset * [1, 1, 0]
     atoms = sum(particles, support) if kind == "particle" else support
-    atoms.positions += offset * [1, 1, 0]
-    hulls = [projected_hull(particle.positions + offset) for particle in particles] if kind == "particle" else []
+    hulls = [projected_hull(particle.positions) for particle in particles] if kind == "particle" else []
     film = config.film.draw(rng) if rng.random() < config.film_share or not len(atoms) else 0.0
+    supports = [support.positions]
     if film:
-        atoms = atoms + _carbon_film(film, config.film_density, extent, atoms, rng)
+        carbon = _carbon_film(film, config.film_density, extent, atoms, rng)
+        supports.append(carbon.positions)
+        atoms = atoms + carbon
     drawn = structure.drawn | {
         "film": film,
         "particles": float(len(hulls)),
         "mask_area": sum(hull_area(hull) for hull in hulls),
     }
-    return Specimen(_in_cell(atoms, extent), tuple(hulls), drawn)
+    support_hulls = tuple(projected_hull(positions) for positions in supports if len(positions) >= 3)
+    return Specimen(_in_cell(atoms, extent), tuple(hulls), support_hulls, drawn)
 
 
 def _view_centre(

@@ -7,6 +7,9 @@ import numpy.typing as npt
 from scipy.spatial import ConvexHull
 from skimage.draw import polygon2mask
 
+# Classes of a labelled image; 0 is vacuum.
+PARTICLE, SUPPORT = 1, 2
+
 
 def projected_hull(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the convex hull of atoms projected along the beam.
@@ -70,3 +73,19 @@ def rasterise(
     for hull in hulls:
         mask |= polygon2mask(shape, (hull - corner) / sampling)
     return mask
+
+
+def label(
+    hulls: Sequence[npt.NDArray[np.float64]],
+    support_hulls: Sequence[npt.NDArray[np.float64]],
+    corner: tuple[float, float],
+    sampling: float,
+    shape: tuple[int, int],
+) -> npt.NDArray[np.uint8]:
+    """Return the classes of an image: 0 vacuum, 1 particle, 2 support; the particle wins where both are.
+
+    Parameters as those of :func:`rasterise`.
+    """
+    classes = rasterise(support_hulls, corner, sampling, shape).astype(np.uint8) * np.uint8(SUPPORT)
+    classes[rasterise(hulls, corner, sampling, shape)] = PARTICLE
+    return classes

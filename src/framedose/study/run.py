@@ -11,7 +11,7 @@ from typing import Any
 from framedose.atomic import locked, write_json
 from framedose.config import Range, digest
 from framedose.dataset.generate import Runner, make_images, make_specimens, make_waves, workers
-from framedose.dataset.recipe import Split, training_splits
+from framedose.dataset.recipe import DatasetRecipe, Split, training_splits
 from framedose.dataset.store import ImageSet
 from framedose.errors import ConfigurationError, OutputExistsError
 from framedose.evaluation.counts import SeriesCounts, count
@@ -21,7 +21,7 @@ from framedose.provenance import versions
 from framedose.study.config import StudyConfig
 from framedose.study.pictures import draw_all
 from framedose.study.report import write_report, write_tables
-from framedose.study.series import StoredSeries, series_split
+from framedose.study.series import StoredSeries, evaluation_series
 from framedose.training.loop import train
 
 NETWORKS = ("unet", "msdnet")
@@ -62,7 +62,7 @@ def run_study(config: StudyConfig, out: str | os.PathLike[str], *, processes: in
         clock = _Clock(folder / "timings.json")
         _simulate(config, folder, processes or os.cpu_count() or 1, clock)
         networks = {name: _trained(config, folder, name, clock) for name in NETWORKS}
-        series = StoredSeries(folder / "images.zarr")
+        series = StoredSeries(folder / "images.zarr", config.evaluation.series)
         results = {name: _evaluated(config, folder, name, networks[name], series, clock) for name in NETWORKS}
         return _report(config, folder, networks, results, series, clock)
 
@@ -108,28 +108,28 @@ class _Clock:
 def _simulate(config: StudyConfig, folder: Path, processes: int, clock: _Clock) -> None:
     """Stages 1 to 3; no worker process is started when the images are complete."""
     recipe, seed = config.dataset, config.seed
-    splits = (*training_splits(recipe), series_split(config.evaluation))
+    parts = [*((recipe, split) for split in training_splits(recipe)), evaluation_series(recipe, config.evaluation)]
     if "images" in clock.seconds:
         return
     with ExitStack() as stack:
         with clock.stage("start of the workers"):
             run = stack.enter_context(workers(processes))
         with clock.stage("specimens"):
-            specimens = _specimens(folder / "specimens.json", config, splits, run)
+            specimens = _specimens(folder / "specimens.json", parts, seed, run)
         with clock.stage("exit waves"):
-            for split in splits:
+            for recipe, split in parts:
                 make_waves(folder / "exit_waves.zarr", recipe, seed, split, specimens[split.name], run)
         with clock.stage("images"):
-            for split in splits:
+            for recipe, split in parts:
                 waves, images = folder / "exit_waves.zarr", folder / "images.zarr"
                 make_images(images, waves, recipe, seed, split, specimens[split.name], run)
 
 
 def _specimens(
-    path: Path, config: StudyConfig, splits: Sequence[Split], run: Runner
+    path: Path, parts: Sequence[tuple[DatasetRecipe, Split]], seed: int, run: Runner
 ) -> dict[str, list[dict[str, Any]]]:
     if not path.exists():
-        make_specimens(path, config.dataset, config.seed, splits, run)
+        make_specimens(path, parts, seed, run)
     content: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))["splits"]
     return content
 

@@ -5,23 +5,27 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from framedose.dataset.recipe import Split, make_kinds
+from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
+from framedose.dataset.series import named_series
 from framedose.dataset.store import ImageSet
 from framedose.evaluation.summary import EvaluationConfig
 
 
-def series_split(config: EvaluationConfig) -> Split:
-    """Return the split of unseen structures, each with one draw of its conditions kept at all doses."""
+def evaluation_series(recipe: DatasetRecipe, config: EvaluationConfig) -> tuple[DatasetRecipe, Split]:
+    """Return the recipe and the split of the unseen structures, each with one draw of its conditions at all doses."""
+    if config.series != "test":
+        counts = {"structures": config.structures, "supports": config.support_frames, "vacuum": config.vacuum_frames}
+        return named_series(config.series, recipe, frames=config.frames, **counts)
     doses = tuple(config.doses.values().tolist())
     kinds = make_kinds(config.structures, config.support_frames, config.vacuum_frames)
-    return Split("test", kinds, len(doses), doses)
+    return recipe, Split("test", kinds, len(doses), doses)
 
 
 class StoredSeries:
-    """The finished test split of a study (an ``evaluation.counts.Series``)."""
+    """The finished series of a study (an ``evaluation.counts.Series``)."""
 
-    def __init__(self, path: Path) -> None:
-        self._images = ImageSet(path, "test")
+    def __init__(self, path: Path, name: str) -> None:
+        self._images = ImageSet(path, name)
         self.made_from = self._images.made_from
         self.doses = np.asarray(self._images.doses, dtype=np.float64)
         self.masks = np.stack([self._images.load(index, 0)[1] for index in self._of("particle")])
