@@ -4,7 +4,6 @@ import sys
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
 
 from framedose.config import build
 from framedose.errors import ConfigurationError
@@ -46,27 +45,6 @@ def test_cropping_loses_nothing_below_the_band_limit():
     theirs = np.fft.fft2(reference) / 108**2
     keep = np.r_[0:35, -34:0]
     assert np.abs(ours[np.ix_(keep, keep)] - theirs[np.ix_(keep, keep)]).max() < 1e-5
-
-
-def test_gold_111_spacing_within_one_percent():
-    """The strongest ring of a simulated [110] crystal's spectrum at 2.355 Å (a = 4.08 Å)."""
-    from framedose.specimen.crystal import lattice_in_box, orientation
-
-    positions, numbers = lattice_in_box(
-        bulk("Au", "fcc", a=4.08, cubic=True),
-        orientation((1, 1, 0), (1, -1, 1)),
-        np.array([2.0, 2.0, 3.0]),
-        np.array([46.0, 46.0, 20.0]),
-        np.zeros(3),
-    )
-    atoms = Atoms(numbers=numbers, positions=positions, cell=[48.0, 48.0, 23.0])
-    intensity = np.abs(exit_wave(atoms, QUICK)) ** 2
-    spectrum = np.abs(np.fft.fft2(intensity - intensity.mean(), s=(2048, 2048)))
-    q = np.fft.fftfreq(2048, 48.0 / intensity.shape[0])
-    radius = np.hypot(q[:, None], q[None, :])
-    spectrum[(radius < 0.38) | (radius > 0.46)] = 0
-    peak = radius.flat[spectrum.argmax()]
-    assert 1 / peak == pytest.approx(4.08 / np.sqrt(3), rel=0.01)
 
 
 def test_band_limit_beyond_the_grid_is_refused():
