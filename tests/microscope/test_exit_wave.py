@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 
@@ -7,7 +8,9 @@ from ase import Atoms
 
 from framedose.config import build
 from framedose.errors import ConfigurationError
+from framedose.microscope.conditions import Conditions
 from framedose.microscope.exit_wave import ExitWaveConfig, exit_wave
+from framedose.microscope.optics import expected_intensity
 
 QUICK = ExitWaveConfig(sampling=0.15, band_limit=2.2)
 
@@ -45,6 +48,24 @@ def test_cropping_loses_nothing_below_the_band_limit():
     theirs = np.fft.fft2(reference) / 108**2
     keep = np.r_[0:35, -34:0]
     assert np.abs(ours[np.ix_(keep, keep)] - theirs[np.ix_(keep, keep)]).max() < 1e-5
+
+
+def test_stored_band_changes_no_image_of_table_1():
+    """Less than 1e-3 of an image's standard deviation at all corners of Table 1; a band of 2.2 1/Å is caught."""
+    rng = np.random.default_rng(2)
+    gold = Atoms("Au40", positions=rng.uniform([3, 3, 2], [17, 17, 12], (40, 3)), cell=[20.0, 20.0, 14.0])
+    bands = {band: exit_wave(gold, ExitWaveConfig(band_limit=band)) for band in (3.7, 3.5, 2.2)}
+    assert ExitWaveConfig().band_limit == 3.5
+    assert bands[3.5].shape < bands[3.7].shape
+    changes = {3.5: 0.0, 2.2: 0.0}
+    for defocus, cs, spread, blur in itertools.product((-200, 0, 200), (0, 1.245e5), (5, 20), (0.1, 0.8)):
+        lens = Conditions(defocus=defocus, cs=cs, focal_spread=spread, blur=blur, sampling=0.08, dose=1)
+        images = {band: expected_intensity(wave, 20.0, 250, 300e3, lens) for band, wave in bands.items()}
+        for band in changes:
+            difference = images[band] - images[3.7]
+            changes[band] = max(changes[band], np.sqrt((difference**2).mean()) / images[3.7].std())
+    assert changes[3.5] < 1e-3
+    assert changes[2.2] > 1e-2
 
 
 def test_band_limit_beyond_the_grid_is_refused():

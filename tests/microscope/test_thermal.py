@@ -5,6 +5,8 @@ import pytest
 from ase import Atoms
 
 from framedose.config import build
+from framedose.dataset.recipe import DatasetRecipe, Split
+from framedose.dataset.render import render
 from framedose.errors import ConfigurationError
 from framedose.microscope.exit_wave import ExitWaveConfig, exit_wave
 from framedose.microscope.thermal import displaced
@@ -65,6 +67,20 @@ def test_frozen_phonons_are_the_same_from_the_same_generator():
     first, again = (exit_wave(atoms(), config, np.random.default_rng(4)) for _ in range(2))
     assert np.array_equal(first, again)
     assert np.abs(first[0] - first[1]).max() > 0.01
+
+
+def test_image_of_frozen_phonons_is_of_their_mean_intensity():
+    recipe = DatasetRecipe(gpts=64, margin=8, exit_wave=ExitWaveConfig(**GRID))
+    split = Split("test", ("particle",), 1, (1e6,))
+    n = recipe.exit_wave.stored_gpts(recipe.extent)
+    bright, dark = (np.full((n, n), amplitude, np.complex64) for amplitude in (1.5**0.5, 0.5**0.5))
+    alone, twice, both = (
+        render(recipe, 0, split, 0, 0, wave, [])[0].astype(float)
+        for wave in (bright, np.stack([bright, bright]), np.stack([bright, dark]))
+    )
+    assert np.array_equal(alone, twice)
+    assert alone.mean() == pytest.approx(1.5, rel=0.01)
+    assert both.mean() == pytest.approx(1.0, rel=0.01)
 
 
 def test_what_is_missing_is_named():

@@ -25,7 +25,7 @@ class ExitWaveConfig(Settings):
     """Thickness of a slice [Å]."""
     band_limit: float = Field(3.5, gt=0)
     """Highest spatial frequency that is stored [1/Å]."""
-    displacement: dict[str, float] = {}
+    displacement: dict[str, float] = Field(default_factory=dict)
     """Root mean square thermal displacement along each direction [Å], by element; atoms rest by default."""
     configurations: int = Field(0, ge=0)
     """Configurations of frozen phonons, each with its own wave, whose intensities are to be averaged; with 0 the
@@ -46,7 +46,9 @@ class ExitWaveConfig(Settings):
                     "write for example {'Au': 0.09}"
                 )
         if self.configurations and not self.displacement:
-            raise ValueError(f"configurations {self.configurations} of atoms at rest are all the same: set displacement")
+            raise ValueError(
+                f"configurations {self.configurations} of atoms at rest are all the same: set displacement"
+            )
         return self
 
     def stored_gpts(self, extent: float) -> int:
