@@ -1,14 +1,16 @@
+import itertools
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
 
 from framedose.config import build
 from framedose.errors import ConfigurationError
+from framedose.microscope.conditions import Conditions
 from framedose.microscope.exit_wave import ExitWaveConfig, exit_wave
+from framedose.microscope.optics import expected_intensity
 
 QUICK = ExitWaveConfig(sampling=0.15, band_limit=2.2)
 
@@ -48,25 +50,22 @@ def test_cropping_loses_nothing_below_the_band_limit():
     assert np.abs(ours[np.ix_(keep, keep)] - theirs[np.ix_(keep, keep)]).max() < 1e-5
 
 
-def test_gold_111_spacing_within_one_percent():
-    """The strongest ring of a simulated [110] crystal's spectrum at 2.355 Å (a = 4.08 Å)."""
-    from framedose.specimen.crystal import lattice_in_box, orientation
-
-    positions, numbers = lattice_in_box(
-        bulk("Au", "fcc", a=4.08, cubic=True),
-        orientation((1, 1, 0), (1, -1, 1)),
-        np.array([2.0, 2.0, 3.0]),
-        np.array([46.0, 46.0, 20.0]),
-        np.zeros(3),
-    )
-    atoms = Atoms(numbers=numbers, positions=positions, cell=[48.0, 48.0, 23.0])
-    intensity = np.abs(exit_wave(atoms, QUICK)) ** 2
-    spectrum = np.abs(np.fft.fft2(intensity - intensity.mean(), s=(2048, 2048)))
-    q = np.fft.fftfreq(2048, 48.0 / intensity.shape[0])
-    radius = np.hypot(q[:, None], q[None, :])
-    spectrum[(radius < 0.38) | (radius > 0.46)] = 0
-    peak = radius.flat[spectrum.argmax()]
-    assert 1 / peak == pytest.approx(4.08 / np.sqrt(3), rel=0.01)
+def test_stored_band_changes_no_image_of_table_1():
+    """Less than 1e-3 of an image's standard deviation at all corners of Table 1; a band of 2.2 1/Å is caught."""
+    rng = np.random.default_rng(2)
+    gold = Atoms("Au40", positions=rng.uniform([3, 3, 2], [17, 17, 12], (40, 3)), cell=[20.0, 20.0, 14.0])
+    bands = {band: exit_wave(gold, ExitWaveConfig(band_limit=band)) for band in (3.7, 3.5, 2.2)}
+    assert ExitWaveConfig().band_limit == 3.5
+    assert bands[3.5].shape < bands[3.7].shape
+    changes = {3.5: 0.0, 2.2: 0.0}
+    for defocus, cs, spread, blur in itertools.product((-200, 0, 200), (0, 1.245e5), (5, 20), (0.1, 0.8)):
+        lens = Conditions(defocus=defocus, cs=cs, focal_spread=spread, blur=blur, sampling=0.08, dose=1)
+        images = {band: expected_intensity(wave, 20.0, 250, 300e3, lens) for band, wave in bands.items()}
+        for band in changes:
+            difference = images[band] - images[3.7]
+            changes[band] = max(changes[band], np.sqrt((difference**2).mean()) / images[3.7].std())
+    assert changes[3.5] < 1e-3
+    assert changes[2.2] > 1e-2
 
 
 def test_band_limit_beyond_the_grid_is_refused():

@@ -1,12 +1,13 @@
 """From expected intensity to a detected frame: Eq. 3 of the paper."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
-import scipy.fft
+from array_api_compat import array_namespace, device, is_numpy_namespace
 from pydantic import Field
 
+from framedose.arrays import as_items, fft_of, per_item
 from framedose.camera.mtf import mtf, nyquist_frequencies
 from framedose.config import Range, Settings
 
@@ -43,10 +44,8 @@ class CameraRanges(Settings):
         )
 
 
-def detect(
-    intensity: npt.NDArray[np.floating], electrons: float, camera: Camera, rng: np.random.Generator
-) -> npt.NDArray[np.float32]:
-    """Return one frame in electrons: MTF[Poisson(N_D I)] + readout (Eq. 3).
+def detect(intensity: Any, electrons: Any, camera: Camera | Sequence[Camera], rng: Any) -> Any:
+    """Return frames in electrons: MTF[Poisson(N_D I)] + readout (Eq. 3).
 
     The MTF filters the electrons that were counted, noise and all. Filtering the expectation and drawing afterwards
     would leave the noise white. The result is a real number, negative in places, and is neither clipped nor rounded.
@@ -55,39 +54,55 @@ def detect(
     Parameters
     ----------
     intensity
-        Expected intensity per incoming electron, vacuum 1, shape (y, x), not negative.
+        Expected intensity per incoming electron, vacuum 1, shape (..., y, x), not negative; NumPy or torch.
     electrons
-        N_D, electrons per pixel in vacuum.
+        N_D, electrons per pixel in vacuum: a number, or an array that broadcasts against ``intensity``.
     camera
-        MTF and readout.
+        MTF and readout. One for all, or one for each item of the first axis of ``intensity``.
     rng
-        Source of the noise.
+        Source of the noise: a generator of NumPy's for NumPy arrays, or of torch's, on the same device, for torch.
 
     Returns
     -------
     array
-        float32, shape (y, x), in electrons.
+        float32, shape (..., y, x), in electrons.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many cameras as items, or if their readout noises are of two kinds.
     """
-    counted = rng.poisson(electrons * np.maximum(intensity, 0)).astype(np.float32)
-    shape = (counted.shape[0], counted.shape[1])
-    transfer = mtf(nyquist_frequencies(shape), camera.c0, camera.c3).astype(np.float32)
-    spread: npt.NDArray[np.float32] = scipy.fft.irfft2(scipy.fft.rfft2(counted) * transfer, s=shape)
-    return spread + _readout(camera, shape, rng)
+    xp, fft = array_namespace(intensity), fft_of(array_namespace(intensity))
+    counted = xp.astype(_poisson(xp, electrons * xp.clip(intensity, min=0), rng), xp.float32)
+    frequencies = xp.asarray(nyquist_frequencies(tuple(intensity.shape[-2:])), device=device(intensity))
+    settings = per_item(camera, intensity)
+    transfer = xp.astype(mtf(frequencies, settings.c0, settings.c3), xp.float32)
+    spread = fft.irfftn(fft.rfftn(counted, axes=(-2, -1)) * transfer, s=intensity.shape[-2:], axes=(-2, -1))
+    kinds = {item.readout_noise for item in as_items(camera)}
+    if len(kinds) > 1:
+        raise ValueError("The cameras of a batch must have one kind of readout_noise, got both: detect them apart.")
+    variance = xp.broadcast_to(settings.readout, intensity.shape)
+    readout = _poisson(xp, variance, rng) if kinds == {"poisson"} else xp.sqrt(variance) * _normal(xp, intensity, rng)
+    return spread + xp.astype(readout, xp.float32)
 
 
-def _readout(camera: Camera, shape: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    if camera.readout_noise == "poisson":
-        return rng.poisson(camera.readout, shape).astype(np.float32)
-    return rng.normal(0.0, np.sqrt(camera.readout), shape).astype(np.float32)
+def _poisson(xp: Any, mean: Any, rng: Any) -> Any:
+    return rng.poisson(mean) if is_numpy_namespace(xp) else xp.poisson(mean, generator=rng)
 
 
-def sum_pixels(frame: npt.NDArray[np.float32], binning: int) -> npt.NDArray[np.float32]:
-    """Return the frame with ``binning`` x ``binning`` pixels summed, as a camera bins: electrons add.
+def _normal(xp: Any, like: Any, rng: Any) -> Any:
+    if is_numpy_namespace(xp):
+        return rng.normal(size=like.shape)
+    return xp.randn(like.shape, generator=rng, device=device(like))
+
+
+def sum_pixels(frame: Any, binning: int) -> Any:
+    """Return frames with ``binning`` x ``binning`` pixels summed, as a camera bins: electrons add.
 
     Parameters
     ----------
     frame
-        Shape (y, x), both divisible by ``binning``.
+        Shape (..., y, x), both divisible by ``binning``; NumPy or torch.
     binning
         Pixels per side of a block.
 
@@ -96,8 +111,7 @@ def sum_pixels(frame: npt.NDArray[np.float32], binning: int) -> npt.NDArray[np.f
     >>> sum_pixels(np.ones((4, 4), np.float32), 2).tolist()
     [[4.0, 4.0], [4.0, 4.0]]
     """
-    y, x = frame.shape
+    *leading, y, x = frame.shape
     if y % binning or x % binning:
-        raise ValueError(f"binning must divide the shape, got {binning} for {frame.shape}.")
-    blocks: npt.NDArray[np.float32] = frame.reshape(y // binning, binning, x // binning, binning).sum(axis=(1, 3))
-    return blocks
+        raise ValueError(f"binning must divide the shape, got {binning} for {tuple(frame.shape)}.")
+    return frame.reshape(*leading, y // binning, binning, x // binning, binning).sum(axis=(-3, -1))

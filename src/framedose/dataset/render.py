@@ -41,7 +41,7 @@ def render(
     recipe, seed, split, index, image
         Which image.
     wave
-        Exit wave of the field over the whole cell, shape (y, x); None for vacuum.
+        Exit wave of the field over the whole cell, shape (y, x), or (configurations, y, x); None for vacuum.
     hulls
         Projected hulls of the particles in the cell, (m, 2) each, columns (y, x) [Å].
 
@@ -61,6 +61,7 @@ def render(
         intensity = np.ones((field, field), dtype=np.float32)
     else:
         whole = expected_intensity(wave, recipe.extent, cell_gpts, recipe.exit_wave.energy, conditions)
+        whole = whole.mean(axis=0) if whole.ndim == 3 else whole
         intensity = whole[first : first + field, first : first + field]
     camera = split.camera(recipe, seed, index, image)
     frame = detect(intensity, electrons, camera, generator(seed, "noise", split.name, index, image))

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from framedose.config import Range, Settings
 
+_CIRCLE = Range(low=0.0, high=360.0)
+
 
 class Conditions(Settings):
     """The microscope's state for one image."""
@@ -23,10 +25,26 @@ class Conditions(Settings):
     """Side of a camera pixel [Å/px]."""
     dose: float = Field(ge=0)
     """Frame dose [e/Å2]."""
+    astigmatism: float = 0.0
+    """Two-fold astigmatism C12 [Å]."""
+    astigmatism_angle: float = 0.0
+    """Its azimuth phi12 [degree], as all angles from x (along a row) towards y (down a column)."""
+    coma: float = 0.0
+    """Axial coma C21 [Å]."""
+    coma_angle: float = 0.0
+    """Its azimuth phi21 [degree]."""
+    trefoil: float = 0.0
+    """Three-fold astigmatism C23 [Å]."""
+    trefoil_angle: float = 0.0
+    """Its azimuth phi23 [degree]."""
+    drift: float = Field(0.0, ge=0)
+    """Way that the specimen goes during the exposure, at constant speed [Å]."""
+    drift_angle: float = 0.0
+    """Direction of the drift [degree]."""
 
 
 class ConditionRanges(Settings):
-    """Ranges that imaging conditions are drawn from; Table 1 of the paper by default."""
+    """Ranges that imaging conditions are drawn from; Table 1 of the paper by default, all that it does not name 0."""
 
     defocus: Range = Range(low=-200.0, high=200.0)
     """Defocus [Å], positive for underfocus."""
@@ -40,15 +58,31 @@ class ConditionRanges(Settings):
     """Side of a camera pixel [Å/px]."""
     dose: Range = Range(low=1e2, high=1e6, scale="log")
     """Frame dose [e/Å2]; Table 2 calls 1e2..1e6 high and 1e1..1e4 low."""
+    astigmatism: Range = Range(low=0.0, high=0.0)
+    """Two-fold astigmatism C12 [Å]."""
+    astigmatism_angle: Range = _CIRCLE
+    """Its azimuth phi12 [degree], as all angles from x (along a row) towards y (down a column)."""
+    coma: Range = Range(low=0.0, high=0.0)
+    """Axial coma C21 [Å]."""
+    coma_angle: Range = _CIRCLE
+    """Its azimuth phi21 [degree]."""
+    trefoil: Range = Range(low=0.0, high=0.0)
+    """Three-fold astigmatism C23 [Å]."""
+    trefoil_angle: Range = _CIRCLE
+    """Its azimuth phi23 [degree]."""
+    drift: Range = Range(low=0.0, high=0.0)
+    """Way that the specimen goes during the exposure, at constant speed [Å]."""
+    drift_angle: Range = _CIRCLE
+    """Direction of the drift [degree]."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for name in ("focal_spread", "blur", "dose", "sampling"):
+        for name in ("focal_spread", "blur", "dose", "sampling", "drift"):
             low = getattr(self, name).low
             if low < 0 or (name == "sampling" and low == 0):
                 raise ValueError(f"{name}.low must be {'positive' if name == 'sampling' else 'at least 0'}, got {low}")
         return self
 
     def draw(self, rng: np.random.Generator) -> Conditions:
-        """Draw one set of conditions, every parameter on its own."""
+        """Draw one set of conditions, every parameter on its own; a new parameter comes last, or others change."""
         return Conditions(**{name: getattr(self, name).draw(rng) for name in Conditions.model_fields})

@@ -1,55 +1,67 @@
-"""From exit wave to expected intensity: contrast transfer, envelope and blur, over the array API.
+"""From exit wave to expected intensity: contrast transfer, envelope, blur and drift, over the array API.
 
 Every function takes NumPy or torch arrays, with leading batch axes where said, and stays on their device.
 """
 
 import math
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import scipy.fft
-from array_api_compat import array_namespace, device, is_numpy_namespace
+from array_api_compat import array_namespace, device
 from scipy.fft import next_fast_len
 
+from framedose.arrays import as_items, fft_of, per_item
 from framedose.microscope.conditions import Conditions
 from framedose.units import wavelength
 
+_AXES = (-2, -1)
 
-def transfer_function(q_squared: Any, energy: float, conditions: Conditions) -> Any:
-    """Return the transfer function of the objective lens, exp(-i chi) E, at squared frequencies [1/Å2].
 
-    chi = -pi lambda defocus q^2 + pi/2 Cs lambda^3 q^4, and the quasi-coherent envelope of the focal spread
-    E = exp(-(pi lambda focal_spread q^2 / 2)^2), both as in abTEM (doi 10.12688/openreseurope.13015.2), where the
-    focal spread is a 1/e width. Defocus is positive for underfocus.
+def transfer_function(qy: Any, qx: Any, energy: float, conditions: Conditions) -> Any:
+    """Return the transfer function of the objective lens, exp(-i chi) E, at spatial frequencies (qy, qx).
+
+    With q^2 = qy^2 + qx^2 and phi the azimuth from x towards y,
+
+    chi = pi lambda q^2 (-defocus + C12 cos 2(phi - phi12)) + pi/2 Cs lambda^3 q^4
+    + 2 pi/3 lambda^2 q^3 (C21 cos(phi - phi21) + C23 cos 3(phi - phi23)),
+
+    and the quasi-coherent envelope of the focal spread E = exp(-(pi lambda focal_spread q^2 / 2)^2), both as in abTEM
+    (doi 10.12688/openreseurope.13015.2), where the focal spread is a 1/e width. Defocus is positive for underfocus.
 
     Parameters
     ----------
-    q_squared
-        Squared spatial frequencies [1/Å2], any shape, real.
+    qy, qx
+        Spatial frequencies [1/Å] along the columns and the rows, real, of shapes that broadcast.
     energy
         Electron energy [eV].
     conditions
-        Defocus, Cs and focal spread are used.
+        Defocus, Cs, the further aberrations and the focal spread are used.
 
     Returns
     -------
     array
-        Complex, the shape of ``q_squared``.
+        Complex, of the shape that ``qy`` and ``qx`` broadcast to.
+
+    Examples
+    --------
+    >>> lens = Conditions(defocus=0, cs=0, focal_spread=0, blur=0, sampling=0.1, dose=1)
+    >>> transfer_function(np.zeros((2, 1)), np.zeros((1, 1)), 300e3, lens).real.tolist()
+    [[1.0], [1.0]]
     """
-    xp = array_namespace(q_squared)
-    length = wavelength(energy)
-    chi = math.pi * length * q_squared * (-conditions.defocus + 0.5 * conditions.cs * length**2 * q_squared)
-    envelope = xp.exp(-((0.5 * math.pi * length * conditions.focal_spread * q_squared) ** 2))
-    return envelope * (xp.cos(chi) - 1j * xp.sin(chi))
+    return _transfer(qy, qx, energy, per_item(conditions, qy), _is_round([conditions]))
 
 
-def expected_intensity(wave: Any, extent: float, gpts: int, energy: float, conditions: Conditions) -> Any:
+def expected_intensity(
+    wave: Any, extent: float, gpts: int, energy: float, conditions: Conditions | Sequence[Conditions]
+) -> Any:
     """Return the expected intensity of an image, per incoming electron: vacuum is exactly 1.
 
     The wave is multiplied by the transfer function, squared, blurred by a Gaussian of standard deviation
-    ``conditions.blur``, and Fourier-interpolated to ``gpts`` pixels per side. The envelope removes electrons (it stands
-    for waves that no longer interfere), so the mean of a specimen's image is below 1; that is the model and is not
-    renormalised.
+    ``conditions.blur`` and by the drift, and Fourier-interpolated to ``gpts`` pixels per side. The envelope removes
+    electrons (it stands for waves that no longer interfere), so the mean of a specimen's image is below 1; that is the
+    model and is not renormalised.
 
     Parameters
     ----------
@@ -62,32 +74,57 @@ def expected_intensity(wave: Any, extent: float, gpts: int, energy: float, condi
     energy
         Electron energy [eV].
     conditions
-        Defocus, Cs, focal spread and blur.
+        Everything but sampling and dose is used. One for all, or one for each item of the first axis of ``wave``.
 
     Returns
     -------
     array
         Real, shape (..., gpts, gpts), the real type of ``wave``.
     """
+    spectrum = _intensity_spectrum(wave, extent, gpts, energy, conditions)
+    return _sampled(spectrum, gpts)
+
+
+def expected_views(wave: Any, extent: float, gpts: int, energy: float, conditions: Sequence[Conditions]) -> Any:
+    """Return the middle of the images of a batch, each at its own pixel size: :func:`expected_intensity`, cropped.
+
+    Parameters
+    ----------
+    wave
+        Exit waves, shape (items, ..., n, n).
+    extent
+        Side of the cell [Å].
+    gpts
+        Pixels per side of the results.
+    energy
+        Electron energy [eV].
+    conditions
+        One for each item. The cell has ``round(extent / sampling)`` pixels per side, at least ``gpts``.
+
+    Returns
+    -------
+    array
+        Real, shape (items, ..., gpts, gpts).
+
+    Raises
+    ------
+    ValueError
+        If ``gpts`` pixels of some item reach beyond the cell.
+    """
     xp = array_namespace(wave)
-    fft = _fft(xp)
-    q2 = squared_frequencies(xp, wave.shape[-1], extent, device(wave))
-    transfer = xp.astype(transfer_function(q2, energy, conditions), wave.dtype)
-    # The square of a wave has twice its band: this grid holds it without aliasing, and its FFT is fast, which that of
-    # the image's own number of pixels need not be.
-    fine = next_fast_len(2 * wave.shape[-1], real=True)
-    wave = fft.ifftn(_resized(xp, fft.fftn(wave, axes=(-2, -1)) * transfer, fine), axes=(-2, -1))
-    spectrum = fft.rfftn(xp.real(wave) ** 2 + xp.imag(wave) ** 2, axes=(-2, -1))
-    q2 = squared_frequencies(xp, fine, extent, device(wave))[:, : fine // 2 + 1]
-    spectrum = spectrum * xp.astype(xp.exp(-2 * math.pi**2 * conditions.blur**2 * q2), xp.real(wave).dtype)
-    return fft.irfftn(_resized_half(xp, spectrum, gpts), s=(gpts, gpts), axes=(-2, -1))
-
-
-def squared_frequencies(xp: Any, gpts: int, extent: float, on: Any) -> Any:
-    """Return squared spatial frequencies [1/Å2] of a periodic square, shape (gpts, gpts), zero frequency first."""
-    # From NumPy for every namespace: torch's own are in single precision.
-    q = xp.asarray(np.fft.fftfreq(gpts, extent / gpts), device=on)
-    return q[:, None] ** 2 + q[None, :] ** 2
+    cells = [round(extent / item.sampling) for item in conditions]
+    if min(cells) < gpts:
+        raise ValueError(
+            f"gpts must be at most the {min(cells)} pixels that the coarsest sampling has on {extent} Å, got {gpts}."
+        )
+    spectrum = _intensity_spectrum(wave, extent, max(cells), energy, conditions)
+    first = [(cell - gpts) // 2 for cell in cells]
+    return xp.stack(
+        [
+            _sampled(spectrum[i], cell)[..., start : start + gpts, start : start + gpts]
+            for i, (cell, start) in enumerate(zip(cells, first, strict=True))
+        ]
+    )
 
 
 def fourier_resample(wave: Any, gpts: int) -> Any:
@@ -97,13 +134,103 @@ def fourier_resample(wave: Any, gpts: int) -> Any:
     Nyquist frequency of an even grid, whose sign is not defined, is dropped when the number of pixels changes.
     """
     xp = array_namespace(wave)
-    fft = _fft(xp)
-    return fft.ifftn(_resized(xp, fft.fftn(wave, axes=(-2, -1)), gpts), axes=(-2, -1))
+    fft = fft_of(xp)
+    return fft.ifftn(_resized(xp, fft.fftn(wave, axes=_AXES), gpts), axes=_AXES)
 
 
-def _fft(xp: Any) -> Any:
-    """Return the FFT of a namespace; SciPy's for NumPy, which is several times as fast in two dimensions."""
-    return scipy.fft if is_numpy_namespace(xp) else xp.fft
+def _transfer(qy: Any, qx: Any, energy: float, c: SimpleNamespace, is_round: bool) -> Any:
+    xp = array_namespace(qy, qx)
+    length = wavelength(energy)
+    q2 = qy**2 + qx**2
+    chi = math.pi * length * q2 * (-c.defocus + 0.5 * c.cs * length**2 * q2)
+    if not is_round:
+        chi = chi + _azimuthal_phase(xp, qy, qx, length, c)
+    envelope = xp.exp(-((0.5 * math.pi * length * c.focal_spread * q2) ** 2))
+    return envelope * (xp.cos(chi) - 1j * xp.sin(chi))
+
+
+def _azimuthal_phase(xp: Any, qy: Any, qx: Any, length: float, c: SimpleNamespace) -> Any:
+    """Return the part of chi that depends on the azimuth; q^m cos m(phi - phi_m) is a polynomial in turned axes."""
+    u, v = _turned(xp, qy, qx, c.astigmatism_angle)
+    astigmatism = math.pi * length * c.astigmatism * (u**2 - v**2)
+    u, v = _turned(xp, qy, qx, c.coma_angle)
+    coma = c.coma * (u**2 + v**2) * u
+    u, v = _turned(xp, qy, qx, c.trefoil_angle)
+    trefoil = c.trefoil * (u**2 - 3 * v**2) * u
+    return astigmatism + 2 * math.pi / 3 * length**2 * (coma + trefoil)
+
+
+def _turned(xp: Any, qy: Any, qx: Any, angle: Any) -> tuple[Any, Any]:
+    """Return frequencies along and across a direction [degree]."""
+    cosine, sine = xp.cos(math.pi / 180 * angle), xp.sin(math.pi / 180 * angle)
+    return cosine * qx + sine * qy, cosine * qy - sine * qx
+
+
+def _is_round(items: Sequence[Conditions]) -> bool:
+    return not any(item.astigmatism or item.coma or item.trefoil for item in items)
+
+
+def _intensity_spectrum(
+    wave: Any, extent: float, gpts: int, energy: float, conditions: Conditions | Sequence[Conditions]
+) -> Any:
+    """Return the half spectrum of an image on a grid that holds all frequencies of ``gpts`` pixels per side."""
+    xp = array_namespace(wave)
+    fft = fft_of(xp)
+    transfer = xp.astype(_lens(wave, extent, energy, conditions), wave.dtype)
+    fine = _fine_gpts(wave.shape[-1], gpts)
+    wave = fft.ifftn(_resized(xp, fft.fftn(wave, axes=_AXES) * transfer, fine), axes=_AXES)
+    intensity = xp.real(wave) ** 2 + xp.imag(wave) ** 2
+    damping = _damping(intensity, extent, conditions)
+    return fft.rfftn(intensity, axes=_AXES) * xp.astype(damping, intensity.dtype)
+
+
+def _fine_gpts(n: int, gpts: int) -> int:
+    """Return the pixels per side for squaring a wave of ``n``: frequencies alias, but none that ``gpts`` can show.
+
+    The wave reaches frequency m of the cell and its square 2m. On N pixels 2m appears at 2m - N, which must lie beyond
+    the highest that is kept. The FFT of this many pixels is fast, which that of the image's own need not be.
+    """
+    highest = (n - 1) // 2
+    kept = min((gpts - 1) // 2, 2 * highest)
+    return int(next_fast_len(2 * highest + kept + 1, real=True))
+
+
+def _lens(wave: Any, extent: float, energy: float, conditions: Conditions | Sequence[Conditions]) -> Any:
+    """Return the transfer function on the grid of ``wave``."""
+    c, is_round = per_item(conditions, wave), _is_round(as_items(conditions))
+    n = wave.shape[-1]
+    q = _frequencies(wave, n, extent)
+    if not is_round:
+        return _transfer(q[:, None], q[None, :], energy, c, is_round)
+    # Cosines and exponentials are what costs time here: one quadrant of them is enough.
+    xp, quadrant = array_namespace(wave), q[: n // 2 + 1]
+    values = _transfer(quadrant[:, None], quadrant[None, :], energy, c, is_round)
+    mirror = xp.asarray(np.minimum(np.arange(n), n - np.arange(n)), device=device(wave))
+    return xp.take(xp.take(values, mirror, axis=-2), mirror, axis=-1)
+
+
+def _damping(intensity: Any, extent: float, conditions: Conditions | Sequence[Conditions]) -> Any:
+    """Return what blur and drift leave of the half spectrum of ``intensity``."""
+    xp, c, n = array_namespace(intensity), per_item(conditions, intensity), intensity.shape[-1]
+    qy = _frequencies(intensity, n, extent)[:, None]
+    qx = qy[: n // 2 + 1, 0][None, :]
+    damping = xp.exp(-2 * math.pi**2 * c.blur**2 * qy**2) * xp.exp(-2 * math.pi**2 * c.blur**2 * qx**2)
+    if any(item.drift for item in as_items(conditions)):
+        along, _ = _turned(xp, qy, qx, c.drift_angle)
+        damping = damping * xp.sinc(c.drift * along)
+    return damping
+
+
+def _sampled(spectrum: Any, gpts: int) -> Any:
+    """Return the real array of a half spectrum, on ``gpts`` pixels per side."""
+    xp = array_namespace(spectrum)
+    return fft_of(xp).irfftn(_resized_half(xp, spectrum, gpts), s=(gpts, gpts), axes=_AXES)
+
+
+def _frequencies(like: Any, gpts: int, extent: float) -> Any:
+    """Return the spatial frequencies [1/Å] of a periodic row, zero first, in double precision."""
+    # From NumPy for every namespace: torch's own are in single precision.
+    return array_namespace(like).asarray(np.fft.fftfreq(gpts, extent / gpts), device=device(like))
 
 
 def _resized(xp: Any, spectrum: Any, gpts: int) -> Any:
