@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import zarr
 
 from framedose.config import Range, build
 from framedose.dataset.generate import make_images, make_specimens, make_waves
@@ -183,3 +184,17 @@ def test_impossible_recipes_are_refused():
 def test_no_such_dataset():
     with pytest.raises(FileFormatError, match="holds no images"):
         ImageSet("nowhere.zarr", "train")
+
+
+def test_frozen_phonons_are_stored_one_wave_each_and_can_be_made_again(tmp_path):
+    moving = TINY.exit_wave.model_copy(update={"displacement": {"Au": 0.1, "Ce": 0.1, "O": 0.1}, "configurations": 2})
+    recipe = TINY.model_copy(update={"exit_wave": moving})
+    split = Split("train", make_kinds(1, 0, 0), 1)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        make(tmp_path / name, recipe, splits=(split,))
+    waves, again = (zarr.open_group(tmp_path / name / "waves.zarr", mode="r")["train"][0] for name in ("one", "two"))
+    assert waves.shape == (2, *(moving.stored_gpts(recipe.extent),) * 2)
+    assert np.array_equal(waves, again)
+    assert np.abs(waves[0] - waves[1]).max() > 0.01
+    assert ImageSet(tmp_path / "one" / "images.zarr", "train").load(0, 0)[0].std() > 0

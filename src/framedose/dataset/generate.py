@@ -22,6 +22,7 @@ from framedose.dataset.store import create_images, create_waves, written
 from framedose.errors import SpecimenError
 from framedose.microscope.exit_wave import exit_wave
 from framedose.progress import progress
+from framedose.random import generator
 
 # What else would start threads of its own in a worker.
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -115,7 +116,7 @@ def _wave(path: Path, recipe: DatasetRecipe, seed: int, split: Split, expected: 
             "dataset was begun. Begin it again in another folder."
         )
     array = zarr.open_group(path, mode="r+")[split.name]
-    array[index] = exit_wave(specimen.atoms, recipe.exit_wave)
+    array[index] = exit_wave(specimen.atoms, recipe.exit_wave, generator(seed, "phonons", split.name, index))
 
 
 def make_images(

@@ -14,15 +14,18 @@ from framedose.microscope.conditions import Conditions
 
 
 def create_waves(path: Path, recipe: DatasetRecipe, split: Split, digest: str) -> zarr.Array[Any]:
-    """Make or reopen the array of exit waves of a split: complex64, shape (specimens, y, x), one chunk each."""
-    gpts = recipe.exit_wave.stored_gpts(recipe.extent)
-    return _array(path, split.name, (split.specimens, gpts, gpts), (1, gpts, gpts), None, "complex64", digest)
+    """Make or reopen the array of exit waves of a split: complex64, shape (specimens, y, x), one chunk each.
+
+    With frozen phonons the shape is (specimens, configurations, y, x).
+    """
+    shape = recipe.exit_wave.stored_shape(recipe.extent)
+    return _array(path, split.name, (split.specimens, *shape), (1, *shape), None, "complex64", digest)
 
 
 def create_images(path: Path, recipe: DatasetRecipe, split: Split, seed: int, digest: str) -> zarr.Group:
     """Make or reopen a split's images and masks, shape (fields, images, y, x), one shard for each field.
 
-    The conditions of every image stand beside them: float64, shape (fields, images, 6), in the order of
+    The conditions of every image stand beside them: float64, shape (fields, images, values), in the order of
     ``attrs["conditions"]``; their sampling is that of the stored, summed pixels.
     """
     size = recipe.image_size

@@ -55,6 +55,11 @@ class ExitWaveConfig(Settings):
         """Return the pixels per side of a stored wave of side ``extent`` [Å]."""
         return int(next_fast_len(2 * int(np.ceil(self.band_limit * extent)) + 1, real=True))
 
+    def stored_shape(self, extent: float) -> tuple[int, ...]:
+        """Return the shape of what is stored of one specimen: (y, x), or (configurations, y, x)."""
+        gpts = self.stored_gpts(extent)
+        return (self.configurations, gpts, gpts) if self.configurations else (gpts, gpts)
+
 
 def exit_wave(
     atoms: Atoms, config: ExitWaveConfig, rng: np.random.Generator | None = None
