@@ -15,11 +15,11 @@ intervals would be several times too narrow, so they come from the scatter betwe
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.stats
-from scipy.ndimage import uniform_filter1d
+from scipy.optimize import brentq
 
 from framedose.camera.joint_model import (
     Data,
@@ -37,6 +37,8 @@ from framedose.errors import ImageError
 # Below this the means differ too little for gain and offset, or there is too little noise for anything.
 _LEAST_SIGNAL = 5.0
 _BAD_FIT = 1e-3
+_SCATTER_ROUNDS = 3
+_FLAT = 1.5
 
 
 @dataclass(frozen=True)
@@ -113,28 +115,74 @@ def fit_jointly(
         If there are too few electrons for a fit, or none converges.
     """
     data = gathered([*spectra, *dark], electrons, len(dark), pattern)
-    known = electrons is not None
     alone = len(spectra) == 1 and not dark and offset is None
-    theta, covariance, strength = _fitted(data, 0.0 if alone else offset, gain=known and not alone)
-    single = alone or (offset is None and not dark and not strength > _LEAST_SIGNAL)
+    fitted = _fitted(data, 0.0 if alone else offset, gain=electrons is not None and not alone)
+    single = alone or (offset is None and not dark and not fitted.strength > _LEAST_SIGNAL)
     if single and not alone:
-        theta, covariance, strength = _fitted(data, 0.0, gain=False)
+        fitted = _fitted(data, 0.0, gain=False)
+    strength = min(fitted.strength, _slope_of_spectrum(spectra)) if single else fitted.strength
     if not strength > _LEAST_SIGNAL:
         raise ImageError(
-            f"Too few electrons: the shot noise is {strength:.1f} standard errors strong, {_LEAST_SIGNAL:g} are "
-            "needed. Take more or brighter frames, or a larger region."
+            f"Too few electrons: the shot noise stands {max(strength, 0):.1f} standard errors above the readout, "
+            f"{_LEAST_SIGNAL:g} are needed. Take more or brighter frames, frames of several doses, or a larger region."
         )
-    return _described(data, theta, covariance, single=single, offset_free=not single and offset is None)
+    return _described(fitted, single=single, offset_free=not single and offset is None)
 
 
-def _fitted(data: Data, offset: float | None, *, gain: bool) -> tuple[Floats, Floats, float]:
-    """Return parameters, their covariance, and how many standard errors the slope of power against mean is from 0."""
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    data: Data
+    theta: Floats
+    covariance: Floats
+
+    @property
+    def strength(self) -> float:
+        """How many standard errors the slope of power against mean is from zero."""
+        return float(self.theta[3] / np.sqrt(max(self.covariance[3, 3], 1e-300)))
+
+
+def _fitted(data: Data, offset: float | None, *, gain: bool) -> _Fitted:
+    """Fit, and again with a scatter of the doses where the means do not follow them as counting would."""
     theta, free = minimised(data, offset=offset, gain=gain)
-    covariance = sandwich(data, theta, free)
-    return theta, covariance, float(theta[3] / max(np.sqrt(covariance[3, 3]), 1e-300))
+    for _ in range(_SCATTER_ROUNDS if gain else 0):
+        scatter = _dose_scatter(data, theta)
+        if scatter is None:
+            break
+        data = replace(data, dose_scatter=scatter)
+        theta, free = minimised(data, offset=offset, gain=gain)
+    return _Fitted(data, theta, sandwich(data, theta, free))
 
 
-def _described(data: Data, theta: Floats, covariance: Floats, *, single: bool, offset_free: bool) -> JointFit:
+def _dose_scatter(data: Data, theta: Floats) -> float | None:
+    """Return the relative scatter of the doses that makes the means fit them, or None if they do."""
+    mean, variance, told = expected_mean(data, theta)
+    signal = theta[5] * (np.zeros(len(told)) if data.electrons is None else data.electrons)
+    counting = variance - (data.dose_scatter * signal) ** 2
+    square = ((data.mean - mean) ** 2)[told]
+    degrees = int(told.sum()) - 2
+    if degrees < 1:
+        return None
+
+    def excess(scatter: float) -> float:
+        return float((square / (counting + (scatter * signal) ** 2)[told]).sum()) - degrees
+
+    if data.dose_scatter == 0 and scipy.stats.chi2.sf(excess(0) + degrees, degrees) > _BAD_FIT:
+        return None
+    return float(brentq(excess, 0, 1)) if excess(0) > 0 > excess(1) else None
+
+
+def _slope_of_spectrum(spectra: Sequence[Spectrum]) -> float:
+    """Return by how many standard errors the low rings are above the high ones: at one dose nothing else tells."""
+    rings = len(spectra[0].power)
+    contrast = np.zeros(rings + 1)
+    contrast[: rings // 4], contrast[-rings // 4 - 1 : -1] = 1 / (rings // 4), -1 / (rings // 4 + 1)
+    above = sum(float(contrast[:-1] @ spectrum.power) for spectrum in spectra)
+    variance = sum(max(float(contrast @ spectrum.covariance @ contrast), 0.0) for spectrum in spectra)
+    return float(above / np.sqrt(max(variance, 1e-300)))
+
+
+def _described(fitted: _Fitted, *, single: bool, offset_free: bool) -> JointFit:
+    data, theta, covariance = fitted.data, fitted.theta, fitted.covariance
     light = ~data.dark
 
     def estimate(function: Callable[[Floats], float], quantity: str) -> Estimate:
@@ -142,7 +190,8 @@ def _described(data: Data, theta: Floats, covariance: Floats, *, single: bool, o
         steps = np.maximum(1e-4 * np.sqrt(np.diag(covariance)), 1e-300)
         slope = slopes(function, theta, free, steps)
         error = float(np.sqrt(slope @ covariance[np.ix_(free, free)] @ slope))
-        return Estimate(function(theta), function(theta) - error, function(theta) + error, quantity)
+        value = float(function(theta))
+        return Estimate(value, value - error, value + error, quantity)
 
     pulls, chi2, probability = _goodness(data, theta)
     flags = [] if probability > _BAD_FIT else ["the model does not fit the spectra: vacuum of one camera?"]
@@ -168,7 +217,12 @@ def _described(data: Data, theta: Floats, covariance: Floats, *, single: bool, o
         readout = estimate(lambda t: t[2] / t[5] ** 2, "N_0")
         excess = estimate(lambda t: t[3] / t[5], "F")
         electrons = data.electrons
-        flags += _mean_flags(data, theta)
+        if data.dose_scatter > 0:
+            flags.append(
+                f"the given doses scatter by {data.dose_scatter:.1%} about the means: taken into the intervals"
+            )
+    if theta[0] > _FLAT:
+        flags.append("noise transfer flat up to the Nyquist frequency: c0 and c3 are not determined")
     if single or not offset_free:
         flags += [] if single else ["offset taken as given"]
     else:
@@ -196,23 +250,11 @@ def _goodness(data: Data, theta: Floats) -> tuple[Floats, float, float]:
     expected = expected_power(data, theta)
     rings = expected.shape[1]
     covariance = data.covariance[:, :rings, :rings]
-    relative = np.einsum("kjj->kj", covariance) / expected**2
-    # The variance of one ring is itself known from few tiles; those of neighbours are nearly the same.
-    variance = np.maximum(uniform_filter1d(relative, 9, axis=1, mode="nearest"), 0.2 / data.modes) * expected**2
+    # Relative to what is expected: a ring that is low by chance must not count as better known.
+    variance = data.variance * (expected / data.power) ** 2
     pulls = (data.power - expected) / np.sqrt(variance)
     scale = 1 / np.sqrt(variance)
     correlation = (covariance * scale[:, :, None] * scale[:, None, :]).mean(axis=0)
     chi2 = float((pulls**2).mean())
     degrees = len(data.power) * np.trace(correlation) ** 2 / float((correlation**2).sum())
     return pulls, chi2, float(scipy.stats.chi2.sf(chi2 * degrees, degrees))
-
-
-def _mean_flags(data: Data, theta: Floats) -> list[str]:
-    """Compare the means with the doses: they scatter more than electrons do where the doses are not right."""
-    mean, variance, told = expected_mean(data, theta)
-    count = int(told.sum())
-    chi2 = float(((data.mean - mean) ** 2 / variance)[told].sum())
-    if count < 3 or scipy.stats.chi2.sf(chi2, count - 2) > _BAD_FIT:
-        return []
-    spread = float(np.sqrt(np.mean(((data.mean - mean) / np.maximum(mean - theta[4], 1e-300))[told & ~data.dark] ** 2)))
-    return [f"means differ from the given doses by {spread:.1%}, more than counting does: interval of the gain widened"]

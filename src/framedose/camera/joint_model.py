@@ -23,6 +23,7 @@ class Data:
 
     power: Floats
     modes: Floats
+    variance: Floats
     mean: Floats
     covariance: Floats
     electrons: Floats | None
@@ -30,6 +31,8 @@ class Data:
     pattern: Floats
     pixels: Floats
     tile: int
+    dose_scatter: float = 0.0
+    """Standard deviation of the true doses about the given ones, relative."""
 
 
 def gathered(spectra: Sequence[Spectrum], electrons: Sequence[float] | None, dark: int, pattern: Floats | None) -> Data:
@@ -43,6 +46,7 @@ def gathered(spectra: Sequence[Spectrum], electrons: Sequence[float] | None, dar
     return Data(
         power=np.array([s.power for s in spectra]),
         modes=np.array([s.modes for s in spectra]),
+        variance=np.array([s.variance for s in spectra]),
         mean=np.array([s.mean for s in spectra]),
         covariance=np.array([s.covariance for s in spectra]),
         electrons=None if electrons is None else np.append(np.asarray(electrons, float), np.zeros(dark)),
@@ -70,10 +74,11 @@ def expected_power(data: Data, theta: Floats) -> Floats:
 
 
 def expected_mean(data: Data, theta: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
-    """Return the mean of each frame, its variance, and whether it is known what it should be."""
+    """Return the expected mean of each frame, its variance, and whether it is known what it should be."""
     electrons = np.zeros(len(data.mean)) if data.electrons is None else data.electrons
     mean = theta[5] * electrons + theta[4]
-    variance = (theta[3] * theta[5] * electrons + theta[2]) / data.pixels
+    counting = (theta[3] * theta[5] * electrons + theta[2]) / data.pixels
+    variance = counting + (data.dose_scatter * theta[5] * electrons) ** 2
     return mean, variance, data.dark | (data.electrons is not None and theta[5] > 0)
 
 
@@ -83,6 +88,8 @@ def _start(data: Data, offset: float | None) -> Floats:
     low = data.power[:, :3].mean(axis=1) - floor
     if offset is None and data.dark.any():
         offset = float(data.mean[data.dark].mean())
+    if offset is None and np.ptp(data.mean) < 1e-6 * abs(data.mean).max():
+        offset = 0.0
     if offset is None:
         weight = 1 / np.maximum(low, 1e-3 * low.max())
         slope, cut = np.polyfit(data.mean, low, 1, w=weight)
@@ -117,7 +124,7 @@ def minimised(data: Data, *, offset: float | None, gain: bool) -> tuple[Floats, 
     minuit.errors = np.maximum(np.abs(start) * 0.02, 1e-9)
     minuit.errors["offset"] = max(0.02 * float(np.min(data.mean[~data.dark] - start[4])), 1e-9)
     minuit.limits["c0"], minuit.limits["c3"] = (0.01, 5), (0.3, 20)
-    minuit.limits["floor"] = minuit.limits["slope"] = (0, None)
+    minuit.limits["floor"] = minuit.limits["slope"] = minuit.limits["gain"] = (0, None)
     minuit.fixed["offset"], minuit.fixed["gain"] = offset is not None, not gain
     minuit.tol = 0.01
     minuit.strategy = 1
@@ -167,13 +174,22 @@ def sandwich(data: Data, theta: Floats, free: list[int]) -> Floats:
     linear = np.concatenate([score, of_mean[:, :, None]], axis=2)
     spread = np.einsum("kaj,kjl,kbl->ab", linear, data.covariance, linear, optimize=True)
     inverse = _inverse(information)
+    # Errors of the doses are in the means, but not in the power, which goes by what was counted.
+    given = np.zeros(len(data.mean)) if data.electrons is None else data.dose_scatter * theta[5] * data.electrons
+    pushed = by_mean / variance * given
+    spread = spread + pushed @ pushed.T
+    found = inverse @ spread @ inverse
+    # The scatter of very few tiles can come out next to nothing; the information alone is then the better guess.
+    if (np.diag(found) < 0.1 * np.diag(inverse)).any():
+        found = inverse
     covariance = np.zeros((len(theta), len(theta)))
-    covariance[np.ix_(free, free)] = inverse @ spread @ inverse
+    covariance[np.ix_(free, free)] = found
     return covariance
 
 
 def _inverse(information: Floats) -> Floats:
     """Invert after scaling: the parameters have different units."""
     scale = 1 / np.sqrt(np.maximum(np.diag(information), 1e-300))
-    scaled = np.linalg.pinv(information * np.outer(scale, scale), rcond=1e-13, hermitian=True)
+    # What the data do not fix gets a very large variance, not none as a pseudo-inverse would give it.
+    scaled = np.linalg.inv(information * np.outer(scale, scale) + 1e-10 * np.eye(len(scale)))
     return np.asarray(scaled * np.outer(scale, scale))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import scipy.fft
 import scipy.sparse
 import scipy.stats
-from scipy.ndimage import binary_dilation, uniform_filter
+from scipy.ndimage import binary_dilation, uniform_filter, uniform_filter1d
 
 from framedose.camera.mtf import nyquist_frequencies
 from framedose.errors import ImageError
@@ -53,6 +53,16 @@ class Spectrum:
     def frequency(self) -> Floats:
         """Mean frequency of each ring over the Nyquist frequency, shape (rings,)."""
         return ring_frequencies(self.tile)
+
+    @property
+    def variance(self) -> Floats:
+        """Variance of the power of each ring, counts to the fourth, shape (rings,).
+
+        One ring's is known from few tiles; relative to the power, those of neighbours are nearly the same.
+        """
+        relative = np.diag(self.covariance)[:-1] / self.power**2
+        smooth = uniform_filter1d(relative, 9, mode="nearest")
+        return np.asarray(np.maximum(smooth, 0.2 / self.modes) * self.power**2)
 
     @property
     def pixels(self) -> int:
@@ -99,15 +109,20 @@ def bin_weights(tile: int) -> Floats:
     return weight
 
 
-def measure_spectrum(image: npt.NDArray[np.floating], *, bad: Mask | None = None) -> Spectrum:
+def measure_spectrum(
+    image: npt.NDArray[np.floating], *, bad: Mask | None = None, level: npt.NDArray[np.floating] | None = None
+) -> Spectrum:
     """Measure the noise spectrum of a region without structure.
 
     Parameters
     ----------
     image
-        The region, shape (y, x), in counts, finite, at least 64 pixels on each side.
+        The region, shape (y, x), in counts, at least 64 pixels on each side, finite where it is not bad.
     bad
         Pixels that are not the camera's noise (dead, hot), shape (y, x); tiles that touch one are left out.
+    level
+        Image whose mean belongs to the noise, if it is not the image itself: for the difference of two frames over
+        the root of two, the mean of both.
 
     Returns
     -------
@@ -122,16 +137,17 @@ def measure_spectrum(image: npt.NDArray[np.floating], *, bad: Mask | None = None
     """
     shape = (image.shape[0], image.shape[1])
     tile = tile_size(shape)
-    centre = float(np.median(image))
-    values = np.asarray(image - centre, dtype=np.float32)
     used = _used_tiles(bad, shape, tile)
+    values, centre = _centred(image, bad)
     power, means = _tile_powers(values, tile)
+    if level is not None:
+        around, centre = _centred(level, bad)
+        means = _tile_powers(around, tile)[1]
     lines = find_lines(power.reshape(used.size, tile, -1)[used.ravel()].mean(axis=0), int(used.sum()))
     averaging = _ring_averaging(tile, lines)
     rings = np.column_stack([(averaging @ power.T).T, means])
     rings[~used.ravel()] = rings[used.ravel()].mean(axis=0)
     average, covariance = _scatter(rings.reshape(*used.shape, -1), used)
-    flat = values - values.mean(dtype=np.float64)
     share = np.asarray((averaging > 0) @ bin_weights(tile).ravel()) / tile**2
     covered = float(used.sum()) / used.size * (used.shape[0] + 1) * (used.shape[1] + 1) * (tile // 2) ** 2
     return Spectrum(
@@ -139,11 +155,20 @@ def measure_spectrum(image: npt.NDArray[np.floating], *, bad: Mask | None = None
         modes=share * covered / 2,
         mean=float(average[-1]) + centre,
         covariance=covariance,
-        third=float((flat.astype(np.float64) ** 3).mean()),
+        third=float((values.astype(np.float64) ** 3).mean()),
         tile=tile,
         tiles=(used.shape[0], used.shape[1]),
         lines=lines,
     )
+
+
+def _centred(image: npt.NDArray[np.floating], bad: Mask | None) -> tuple[npt.NDArray[np.float32], float]:
+    """Return the image about its mean, bad pixels at the mean, and the mean: single precision is then enough."""
+    if bad is None or not bad.any():
+        centre = float(image.mean(dtype=np.float64))
+        return np.asarray(image - centre, dtype=np.float32), centre
+    centre = float(image[~bad].mean(dtype=np.float64))
+    return np.where(bad, 0, image - centre).astype(np.float32), centre
 
 
 def find_lines(power: npt.NDArray[np.floating], tiles: int) -> Mask:
