@@ -173,7 +173,9 @@ def sandwich(data: Data, theta: Floats, free: list[int]) -> Floats:
     of_mean = (by_mean / variance).T - np.einsum("kaj,kj->ka", score, by_own_mean)
     linear = np.concatenate([score, of_mean[:, :, None]], axis=2)
     spread = np.einsum("kaj,kjl,kbl->ab", linear, data.covariance, linear, optimize=True)
-    inverse = _inverse(information)
+    # What the data do not fix gets a very large error, 1e4 of itself; the parameters have different units.
+    scale = 1e4 * steps[free]
+    inverse = np.linalg.inv(information * np.outer(scale, scale) + 1e-8 * np.eye(len(free))) * np.outer(scale, scale)
     # Errors of the doses are in the means, but not in the power, which goes by what was counted.
     given = np.zeros(len(data.mean)) if data.electrons is None else data.dose_scatter * theta[5] * data.electrons
     pushed = by_mean / variance * given
@@ -185,11 +187,3 @@ def sandwich(data: Data, theta: Floats, free: list[int]) -> Floats:
     covariance = np.zeros((len(theta), len(theta)))
     covariance[np.ix_(free, free)] = found
     return covariance
-
-
-def _inverse(information: Floats) -> Floats:
-    """Invert after scaling: the parameters have different units."""
-    scale = 1 / np.sqrt(np.maximum(np.diag(information), 1e-300))
-    # What the data do not fix gets a very large variance, not none as a pseudo-inverse would give it.
-    scaled = np.linalg.inv(information * np.outer(scale, scale) + 1e-10 * np.eye(len(scale)))
-    return np.asarray(scaled * np.outer(scale, scale))
