@@ -1,6 +1,6 @@
 """From vacuum frames to a camera: region, spectra, both fits and the curves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +60,7 @@ def calibrate(
     dark: Sequence[Frame] = (),
     offset: float | None = None,
     differences: bool = False,
-    mtf_of_rings: Floats | None = None,
+    independent_mtf: Callable[[Floats], Floats] | None = None,
 ) -> Calibration:
     """Measure a camera on vacuum frames.
 
@@ -83,8 +83,9 @@ def calibrate(
         Measure the noise on differences of consecutive frames (1 and 2, 3 and 4, ...), which frees it from whatever is
         the same in both: a specimen that does not move, or the fixed pattern. The region is then the whole frame
         unless it is given.
-    mtf_of_rings
-        An independently measured MTF at :func:`framedose.camera.spectrum.ring_frequencies`, for the DQE.
+    independent_mtf
+        MTF from another measurement, such as a knife edge, as a function of the frequency over the Nyquist frequency,
+        for the DQE.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def calibrate(
         readout_noise=kind,
         transfer=noise_transfer(spectra, joint, pattern),
         pattern=pattern,
-        dqe=None if mtf_of_rings is None else dqe(spectra, joint, mtf_of_rings),
+        dqe=None if independent_mtf is None else dqe(spectra, joint, independent_mtf(spectra[0].frequency)),
         flags=tuple(dict.fromkeys([*flags, *_fit_flags(fits), *joint.flags])),
     )
 
