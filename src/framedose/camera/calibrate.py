@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from framedose.camera.frames import bad_pixels
+from framedose.camera.frames import repaired
 from framedose.camera.joint_fit import JointFit, fit_jointly
+from framedose.camera.mtf import mtf
 from framedose.camera.noise_curves import TransferEstimate, dqe, noise_transfer, readout_kind
 from framedose.camera.paper_fit import FloorFit, FrameFit, fit_floors, fit_frame
 from framedose.camera.pattern import FixedPattern, fixed_pattern, shared_power
@@ -96,7 +97,7 @@ def calibrate(
     """
     if not len(frames):
         raise ConfigurationError("There are no frames to calibrate from.")
-    _check_shapes([*frames[:1], *dark], frames)
+    _check_shapes([frames[0], *dark])
     electrons = _electrons(doses, len(frames), sampling)
     if region is None:
         region = _whole(frames[0]) if differences else find_vacuum(_overview(frames))
@@ -128,8 +129,8 @@ def calibrate(
     )
 
 
-def _check_shapes(some: Sequence[Frame], frames: Sequence[Frame]) -> None:
-    shapes = {tuple(frame.shape) for frame in some}
+def _check_shapes(frames: Sequence[Frame]) -> None:
+    shapes = {tuple(frame.shape) for frame in frames}
     if len(shapes) > 1:
         raise ImageError(f"Dark frames and frames must have one shape, got {sorted(shapes)}: are they of one camera?")
     if any(len(shape) != 2 for shape in shapes):
@@ -172,8 +173,7 @@ def _measured(
     flags: list[str] = []
     before = None
     for index in range(len(frames)):
-        image = region.crop(np.asarray(frames[index], dtype=np.float32))
-        bad, words = bad_pixels(image)
+        image, bad, words = repaired(region.crop(np.asarray(frames[index], dtype=np.float32)))
         flags += words
         if not differences:
             spectra.append(measure_spectrum(image, bad=bad))
@@ -205,7 +205,7 @@ def _pattern(
     for index, power, variance in shared:
         product = (spectra[index - 1].mean - offset) * (spectra[index].mean - offset)
         pairs.append((power, variance, product))
-    pattern = fixed_pattern(pairs)
+    pattern = fixed_pattern(pairs, mtf(spectra[0].frequency, joint.c0.value, joint.c3.value))
     return pattern if pattern.significance > _SIGNIFICANT else None
 
 

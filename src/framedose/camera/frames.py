@@ -4,20 +4,31 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import binary_dilation, find_objects, label
 
 from framedose.camera.spectrum import Mask
 from framedose.errors import CalibrationError, ImageError
 
-# A pixel is hot or dead if it lies this many times farther out than all but this share of the pixels: noise of counts
-# has long tails, but none as long.
-_OUT, _SHARE = 3.0, 1e-4
+# A pixel is no noise of the camera (hot, dead, hit by an X-ray) if it stands out from the pixels around it this many
+# times farther than all but this share of the pixels do: noise of counts has long tails, but none as long.
+_OUT, _SHARE = 2.5, 1e-3
+# More of them are not defects but sparse counts of the readout, which are noise.
+_MOST_OUTSTANDING = 2e-4
+# Up to this share of the pixels is filled in; around more of them, tiles are left out.
+_MOST_FILLED = 0.005
+_SAMPLED = 2**20
 
 
-def bad_pixels(image: npt.NDArray[np.floating]) -> tuple[Mask, tuple[str, ...]]:
-    """Return the pixels of a region that cannot be the camera's noise, and what they are in words.
+def repaired(image: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Mask, tuple[str, ...]]:
+    """Return a region with single bad pixels filled in, what is still bad in it, and both in words.
 
-    Those are pixels that are not finite, rows and columns that are constant, and single pixels far outside of all
-    others.
+    Single pixels that are not finite or stand far out, with their eight neighbours, are replaced by the median around
+    them. Rows and columns of one value stay bad, and so do single pixels if they are many.
+
+    Parameters
+    ----------
+    image
+        float32, shape (y, x).
 
     Raises
     ------
@@ -27,21 +38,45 @@ def bad_pixels(image: npt.NDArray[np.floating]) -> tuple[Mask, tuple[str, ...]]:
     finite = np.isfinite(image)
     if not finite.any():
         raise ImageError("The region holds no finite pixel.")
-    values = np.where(finite, image, np.median(image[finite]))
+    values = image if finite.all() else np.where(finite, image, np.median(image[finite]))
     if values.min() == values.max():
         raise ImageError(f"Every pixel of the region has the value {values.flat[0]:g}: no electrons, or saturated.")
-    rows = values.min(axis=1) == values.max(axis=1)
-    columns = values.min(axis=0) == values.max(axis=0)
+    rows, columns = values.min(axis=1) == values.max(axis=1), values.min(axis=0) == values.max(axis=0)
     lines = rows[:, None] | columns[None, :]
-    away = np.abs(values - np.median(values[~lines]))
-    single = (away > _OUT * np.quantile(away[~lines], 1 - _SHARE)) & ~lines
-    found = {
-        f"{int((~finite).sum())} pixels not finite": ~finite,
-        f"{int(rows.sum())} constant rows and {int(columns.sum())} constant columns": lines,
-        f"{int(single.sum())} dead or hot pixels": single,
-    }
-    words = tuple(f"{what}: tiles with them left out" for what, mask in found.items() if mask.any())
-    return ~finite | lines | single, words
+    single = (_outstanding(values) | ~finite) & ~lines
+    words = []
+    if lines.any():
+        words.append(f"{int(rows.sum())} constant rows and {int(columns.sum())} constant columns left out")
+    if not single.any():
+        return values, lines, tuple(words)
+    around = binary_dilation(single, np.ones((3, 3), dtype=np.bool_))
+    if around.sum() > _MOST_FILLED * around.size:
+        words.append(f"{int(single.sum())} bad pixels: tiles with them left out")
+        return values, lines | single, tuple(words)
+    words.append(f"{int(single.sum())} bad pixels (hot, dead, X-rays) filled in")
+    return _filled(values, around), lines, tuple(words)
+
+
+def _outstanding(values: npt.NDArray[np.float32]) -> Mask:
+    """Return the pixels that stand out from the median of the four that are two pixels away."""
+    padded = np.pad(values, 2, mode="reflect")
+    inner = slice(2, -2)
+    up, down, left, right = padded[:-4, inner], padded[4:, inner], padded[inner, :-4], padded[inner, 4:]
+    least = np.maximum(np.minimum(up, down), np.minimum(left, right))
+    most = np.minimum(np.maximum(up, down), np.maximum(left, right))
+    away = np.abs(values - (least + most) / 2)
+    step = max(1, away.size // _SAMPLED)
+    found = away > _OUT * np.quantile(away.ravel()[::step], 1 - _SHARE)
+    return np.asarray(found if found.sum() <= _MOST_OUTSTANDING * found.size else np.zeros_like(found))
+
+
+def _filled(values: npt.NDArray[np.float32], bad: Mask) -> npt.NDArray[np.float32]:
+    result = values.copy()
+    places, count = label(bad)
+    for index, (y, x) in enumerate(find_objects(places, count), start=1):
+        near = (slice(max(y.start - 3, 0), y.stop + 3), slice(max(x.start - 3, 0), x.stop + 3))
+        result[near][places[near] == index] = np.median(values[near][~bad[near]])
+    return result
 
 
 def one_sampling(samplings: Sequence[float]) -> float:

@@ -36,7 +36,7 @@ from framedose.errors import ImageError
 
 # Below this the means differ too little for gain and offset, or there is too little noise for anything.
 _LEAST_SIGNAL = 5.0
-_BAD_FIT = 1e-3
+_BAD_FIT = 1e-4
 _SCATTER_ROUNDS = 3
 _FLAT = 1.5
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 from scipy.ndimage import uniform_filter1d
+from scipy.optimize import nnls
 
 from framedose.camera.spectrum import Floats, bin_weights, ring_index, tile_size, window
 from framedose.errors import ImageError
@@ -20,9 +21,9 @@ class FixedPattern:
     """Power that consecutive frames share, of a frame of mean 1."""
 
     power: Floats
-    """Ring averages, smoothed, shape (rings,)."""
+    """Ring averages as fitted, shape (rings,)."""
     error: Floats
-    """Standard error of each before they were smoothed, from the scatter between tiles."""
+    """Standard error of each before the fit, from the scatter between tiles."""
     significance: float
     """Mean power, each ring as it is known, over its standard error."""
 
@@ -61,7 +62,7 @@ def shared_power(first: npt.NDArray[np.floating], second: npt.NDArray[np.floatin
     return values.mean(axis=0), uniform_filter1d(scatter, _SMOOTH, mode="nearest")
 
 
-def fixed_pattern(pairs: Sequence[tuple[Floats, Floats, float]]) -> FixedPattern:
+def fixed_pattern(pairs: Sequence[tuple[Floats, Floats, float]], transfer: Floats) -> FixedPattern:
     """Combine the shared powers of pairs of frames into the pattern of a frame of mean 1.
 
     Parameters
@@ -69,15 +70,19 @@ def fixed_pattern(pairs: Sequence[tuple[Floats, Floats, float]]) -> FixedPattern
     pairs
         Of each pair: power and variance as of :func:`shared_power`, and the product of the two means, counts squared,
         offset taken off.
+    transfer
+        Noise transfer of the rings. The pattern is fitted as that of the pixels, which is white, and that of what lies
+        before them, which is filtered.
     """
     weights = [product / variance for _, variance, product in pairs]
     precision = np.sum([weight * product for weight, (_, _, product) in zip(weights, pairs, strict=True)], axis=0)
     power = np.sum([weight * shared for weight, (shared, _, _) in zip(weights, pairs, strict=True)], axis=0) / precision
     error = 1 / np.sqrt(precision)
-    # Three coefficients: the noise of single rings would go into the fit that this is taken out of.
-    smooth = np.polynomial.Polynomial.fit(np.arange(len(power)), power, 2, w=1 / error)
+    # The noise of single rings would go into the fit that this is taken out of.
+    parts = np.stack([np.ones_like(power), transfer**2], axis=1)
+    shares, _ = nnls(parts / error[:, None], power / error)
     significance = float((power / error**2).sum() / np.sqrt((1 / error**2).sum()))
-    return FixedPattern(np.maximum(smooth(np.arange(len(power))), 0), np.asarray(error), significance)
+    return FixedPattern(parts @ shares, np.asarray(error), significance)
 
 
 def _transformed(tile_values: npt.NDArray[np.floating], tile: int) -> npt.NDArray[np.complexfloating]:

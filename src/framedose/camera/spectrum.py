@@ -25,6 +25,8 @@ LARGEST_TILE, SMALLEST_TILE = 128, 32
 _FIRST_RING = 3
 # A line is a bin that white noise would reach once in a thousand frames, and at least this much above its ring.
 _LINE_CHANCE, _LINE_EXCESS = 1e-3, 1.5
+# What a line may leave in a bin, relative to the noise there.
+_LINE_REST = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +186,7 @@ def find_lines(power: npt.NDArray[np.floating], tiles: int) -> Mask:
     Returns
     -------
     array
-        bool, of the same shape. Neighbours count because the window widens a line to two bins on either side.
+        bool, of the same shape, with the neighbours into which the window spreads each line.
     """
     tile = power.shape[0]
     q, index = nyquist_frequencies((tile, tile)), ring_index(tile)
@@ -196,10 +198,16 @@ def find_lines(power: npt.NDArray[np.floating], tiles: int) -> Mask:
     hit = (power > max(float(unlikely), _LINE_EXCESS) * local) & (index >= 0)
     if not hit.any():
         return np.zeros(power.shape, dtype=np.bool_)
-    plane = np.zeros((tile, tile), dtype=np.bool_)
+    reach = np.zeros((tile, tile), dtype=np.intp)
     y, x = np.nonzero(hit)
-    plane[y, x % tile] = plane[-y % tile, -x % tile] = True
-    wide = binary_dilation(np.pad(plane, 2, mode="wrap"), np.ones((5, 5), dtype=np.bool_))[2:-2, 2:-2]
+    # k bins away from a line, a Hann window has (pi k^3)^-2 of its power, at most.
+    far = np.ceil((power[y, x] / local[y, x] / (np.pi**2 * _LINE_REST)) ** (1 / 6)).astype(np.intp) + 1
+    reach[y, x % tile] = reach[-y % tile, -x % tile] = np.maximum(far, 2)
+    wide = np.zeros((tile, tile), dtype=np.bool_)
+    for radius in np.unique(reach[reach > 0]):
+        around = np.pad(reach == radius, radius, mode="wrap")
+        square = np.ones((2 * radius + 1, 2 * radius + 1), dtype=np.bool_)
+        wide |= binary_dilation(around, square)[radius:-radius, radius:-radius]
     return np.asarray(wide[:, : tile // 2 + 1])
 
 
