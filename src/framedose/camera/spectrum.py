@@ -157,7 +157,7 @@ def measure_spectrum(
         modes=share * covered / 2,
         mean=float(average[-1]) + centre,
         covariance=covariance,
-        third=float((values.astype(np.float64) ** 3).mean()),
+        third=float((values * values * values).mean(dtype=np.float64)),
         tile=tile,
         tiles=(used.shape[0], used.shape[1]),
         lines=lines,
