@@ -1,7 +1,7 @@
 """Does the camera calibration hold what it promises, and how fast is it?
 
-Three parts: peak memory of a long stack of 1024x1024 frames taken one at a time; a 4096x4096 frame read from a file, its
-vacuum found and fitted; coverage of the 68 % intervals on synthetic cameras (20 frames of 512x512 over 10 to 1000 e/Å2,
+Three parts: peak memory of a long stack of 1024x1024 frames taken one at a time; a 4096x4096 frame read from a file,
+its vacuum found and fitted; coverage of the 68 % intervals on synthetic cameras (20 frames of 512x512, 10 to 1000 e/Å2,
 cropped out of larger fields, Poisson and Gaussian readout, dose known and unknown). The last line is JSON.
 
     python benchmarks/calibration.py --seed 0

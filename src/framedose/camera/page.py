@@ -15,6 +15,7 @@ from framedose.camera.mtf import mtf
 
 _BLUE, _RED, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "0.45"
 _SHOWN = 6
+_LOWEST_FLOOR = 1e-3
 
 
 def draw_calibration(path: str | Path, calibration: Calibration, frame: npt.NDArray[np.floating], title: str) -> None:
@@ -117,7 +118,7 @@ def draw_frame_fits(axes: Axes, calibration: Calibration) -> None:
 def draw_floors(axes: Axes, calibration: Calibration) -> None:
     """Draw C against the electrons with Eq. 2, as the paper's Fig. 6."""
     x, name = _abscissa(calibration)
-    axes.loglog(x, [max(fit.floor, 1e-5) for fit in calibration.frame_fits], "o", color=_BLUE, markersize=4)
+    axes.loglog(x, [max(fit.floor, _LOWEST_FLOOR) for fit in calibration.frame_fits], "o", color=_BLUE, markersize=4)
     line = np.geomspace(x.min() * 0.9, x.max() * 1.1, 100)
     if calibration.floors is not None:
         floors = calibration.floors
