@@ -140,6 +140,14 @@ class _Fitted:
         """How many standard errors the slope of power against mean is from zero."""
         return float(self.theta[3] / np.sqrt(max(self.covariance[3, 3], 1e-300)))
 
+    def estimate(self, function: Callable[[Floats], float], quantity: str) -> Estimate:
+        """Return a function of the parameters with its interval, by its slopes."""
+        free = [index for index in range(len(self.theta)) if self.covariance[index, index] > 0]
+        slope = slopes(function, self.theta, free, 1e-4 * np.sqrt(np.diag(self.covariance)))
+        error = float(np.sqrt(slope @ self.covariance[np.ix_(free, free)] @ slope))
+        value = float(function(self.theta))
+        return Estimate(value, value - error, value + error, quantity)
+
 
 def _fitted(data: Data, offset: float | None, *, gain: bool) -> _Fitted:
     """Fit, and again with a scatter of the doses where the means do not follow them as counting would."""
@@ -181,67 +189,65 @@ def _slope_of_spectrum(spectra: Sequence[Spectrum]) -> float:
     return float(above / np.sqrt(max(variance, 1e-300)))
 
 
-def _described(fitted: _Fitted, *, single: bool, offset_free: bool) -> JointFit:
-    data, theta, covariance = fitted.data, fitted.theta, fitted.covariance
-    light = ~data.dark
+@dataclass(frozen=True)
+class _Scale:
+    """What of gain, readout and electrons the data fix."""
 
-    def estimate(function: Callable[[Floats], float], quantity: str) -> Estimate:
-        free = [index for index in range(len(theta)) if covariance[index, index] > 0]
-        steps = np.maximum(1e-4 * np.sqrt(np.diag(covariance)), 1e-300)
-        slope = slopes(function, theta, free, steps)
-        error = float(np.sqrt(slope @ covariance[np.ix_(free, free)] @ slope))
-        value = float(function(theta))
-        return Estimate(value, value - error, value + error, quantity)
+    gain: Estimate | None
+    readout: Estimate
+    excess_noise: Estimate | None
+    electrons: Floats | None
+    flags: tuple[str, ...]
 
-    pulls, chi2, probability = _goodness(data, theta)
-    flags = [] if probability > _BAD_FIT else ["the model does not fit the spectra: vacuum of one camera?"]
-    signal = signal_counts(data, theta)
-    gain, offset, excess, electrons = None, None, None, None
+
+def _scale(fitted: _Fitted, *, single: bool) -> _Scale:
+    data, theta, estimate = fitted.data, fitted.theta, fitted.estimate
+    signal, light = signal_counts(data, theta), ~data.dark
     if single and data.electrons is None:
-        power = float(np.mean(theta[3] * signal[light])) / theta[3]
+        power = float(np.mean(signal[light]))
         readout = estimate(lambda t: t[2] / (t[3] * power), "N_0 / (F N)")
-        flags.append("one dose, unknown: neither gain nor offset, and only the ratio of readout to shot noise")
-    elif single and data.electrons is not None:
+        flag = "one dose, unknown: neither gain nor offset, and only the ratio of readout to shot noise"
+        return _Scale(None, readout, None, None, (flag,))
+    if single and data.electrons is not None:
         ratio = float(np.mean(signal[light] / data.electrons[light]))
         gain = estimate(lambda t: float(np.sqrt(t[3] * ratio)), "g sqrt(F)")
         readout = estimate(lambda t: t[2] / (t[3] * ratio), "N_0 / F")
-        electrons = data.electrons
-        flags.append("one dose: gain and excess noise only as their product, and no offset")
-    elif data.electrons is None:
-        gain = estimate(lambda t: t[3], "g F")
-        readout = estimate(lambda t: t[2] / t[3] ** 2, "N_0 / F^2")
-        electrons = signal / theta[3]
-        flags.append("unknown dose: gain times excess noise, and electrons over excess noise")
-    else:
-        gain = estimate(lambda t: t[5], "g")
-        readout = estimate(lambda t: t[2] / t[5] ** 2, "N_0")
-        excess = estimate(lambda t: t[3] / t[5], "F")
-        electrons = data.electrons
-        if data.dose_scatter > 0:
-            flags.append(
-                f"the given doses scatter by {data.dose_scatter:.1%} about the means: taken into the intervals"
-            )
-    if theta[0] > _FLAT:
-        flags.append("noise transfer flat up to the Nyquist frequency: c0 and c3 are not determined")
-    if single or not offset_free:
-        flags += [] if single else ["offset taken as given"]
-    else:
-        offset = estimate(lambda t: t[4], "b")
+        flag = "one dose: gain and excess noise only as their product, and no offset"
+        return _Scale(gain, readout, None, data.electrons, (flag,))
+    if data.electrons is None:
+        gain, readout = estimate(lambda t: t[3], "g F"), estimate(lambda t: t[2] / t[3] ** 2, "N_0 / F^2")
+        flag = "unknown dose: gain times excess noise, and electrons over excess noise"
+        return _Scale(gain, readout, None, signal / theta[3], (flag,))
+    gain, readout = estimate(lambda t: t[5], "g"), estimate(lambda t: t[2] / t[5] ** 2, "N_0")
+    flag = f"the given doses scatter by {data.dose_scatter:.1%} about the means: taken into the intervals"
+    excess = estimate(lambda t: t[3] / t[5], "F")
+    return _Scale(gain, readout, excess, data.electrons, (flag,) if data.dose_scatter > 0 else ())
+
+
+def _described(fitted: _Fitted, *, single: bool, offset_free: bool) -> JointFit:
+    data, theta, estimate = fitted.data, fitted.theta, fitted.estimate
+    pulls, chi2, probability = _goodness(data, theta)
+    scale = _scale(fitted, single=single)
+    notes = {
+        "the model does not fit the spectra: vacuum of one camera?": probability <= _BAD_FIT,
+        "noise transfer flat up to the Nyquist frequency: c0 and c3 are not determined": theta[0] > _FLAT,
+        "offset taken as given": not single and not offset_free,
+    }
     return JointFit(
         c0=estimate(lambda t: t[0], "c0"),
         c3=estimate(lambda t: t[1], "c3"),
-        readout=readout,
-        gain=gain,
-        offset=offset,
-        excess_noise=excess,
-        electrons=electrons,
-        shot_power=theta[3] * signal,
+        readout=scale.readout,
+        gain=scale.gain,
+        offset=estimate(lambda t: t[4], "b") if offset_free else None,
+        excess_noise=scale.excess_noise,
+        electrons=scale.electrons,
+        shot_power=theta[3] * signal_counts(data, theta),
         readout_power=estimate(lambda t: t[2], "g^2 N_0"),
         expected=expected_power(data, theta),
         pulls=pulls,
         chi2=chi2,
         probability=probability,
-        flags=tuple(flags),
+        flags=(*(note for note, true in notes.items() if true), *scale.flags),
     )
 
 
