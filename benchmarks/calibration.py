@@ -63,18 +63,20 @@ def main() -> None:
 
 
 def frame_4k_seconds(seed: int) -> float:
-    """Return the time from file to fit of one large frame."""
+    """Return the time from file to fit of one large frame, the shortest of three: other work only adds to it."""
     camera = Camera(c0=0.28, c3=2.2, readout=0.01)
     field = np.ones((4096, 4096), np.float32)
     frame = 20 * detect(field, 500 * SAMPLING**2, camera, generator(seed, "4k")) + 100
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frame.tif"
         tifffile.imwrite(path, frame.astype(np.uint16))
-        start = time.perf_counter()
-        result = calibrate([read(path, sampling=SAMPLING)[0].image], sampling=SAMPLING)
-        seconds = time.perf_counter() - start
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            result = calibrate([read(path, sampling=SAMPLING)[0].image], sampling=SAMPLING)
+            seconds.append(time.perf_counter() - start)
     assert abs(result.joint.c0.value - 0.28) < 0.02, result.joint.c0
-    return seconds
+    return min(seconds)
 
 
 def campaign(seed: int, cameras: int) -> dict[str, float]:

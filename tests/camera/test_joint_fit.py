@@ -145,7 +145,7 @@ def test_too_few_electrons():
 def test_intervals_hold_what_they_promise(readout_noise):
     """Pulls of g, c0, c3 and N_0 on a few cameras; benchmarks/calibration.py is the whole campaign.
 
-    Intervals of the likelihood alone would be up to seven times too narrow for N_0 of sparse counts.
+    Intervals of the likelihood alone would be up to six times too narrow for N_0 of sparse counts.
     """
     pulls = []
     for index in range(12):

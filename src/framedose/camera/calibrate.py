@@ -200,11 +200,9 @@ def _pattern(
 ) -> FixedPattern | None:
     if not shared:
         return None
-    offset = 0.0 if joint.offset is None else joint.offset.value
-    pairs = []
-    for index, power, variance in shared:
-        product = (spectra[index - 1].mean - offset) * (spectra[index].mean - offset)
-        pairs.append((power, variance, product))
+    pairs = [
+        (power, variance, float(joint.signal[index - 1] * joint.signal[index])) for index, power, variance in shared
+    ]
     pattern = fixed_pattern(pairs, mtf(spectra[0].frequency, joint.c0.value, joint.c3.value))
     return pattern if pattern.significance > _SIGNIFICANT else None
 

@@ -70,6 +70,8 @@ class JointFit:
     """F; known only with a known dose."""
     electrons: Floats | None
     """N_k, or the multiple of it that goes with ``gain``, electrons per pixel, shape (frames,), dark ones last."""
+    signal: Floats
+    """g N_k, mean less offset, counts, shape (frames,); the whole mean where the offset is not known."""
     shot_power: Floats
     """g^2 F N_k, counts squared, shape (frames,)."""
     readout_power: Estimate
@@ -241,6 +243,7 @@ def _described(fitted: _Fitted, *, single: bool, offset_free: bool) -> JointFit:
         offset=estimate(lambda t: t[4], "b") if offset_free else None,
         excess_noise=scale.excess_noise,
         electrons=scale.electrons,
+        signal=signal_counts(data, theta),
         shot_power=theta[3] * signal_counts(data, theta),
         readout_power=estimate(lambda t: t[2], "g^2 N_0"),
         expected=expected_power(data, theta),

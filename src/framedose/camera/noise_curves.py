@@ -33,8 +33,8 @@ def noise_transfer(
     count = len(spectra)
     shot = joint.shot_power[:count, None]
     power = np.array([spectrum.power for spectrum in spectra]) - joint.readout_power.value
-    if pattern is not None and joint.electrons is not None and joint.gain is not None:
-        power = power - (joint.gain.value * joint.electrons[:count, None]) ** 2 * pattern.power
+    if pattern is not None:
+        power = power - joint.signal[:count, None] ** 2 * pattern.power
     variance = np.array([spectrum.variance for spectrum in spectra])
     precision = (shot**2 / variance).sum(axis=0)
     square = (shot * power / variance).sum(axis=0) / precision
