@@ -5,6 +5,7 @@ import pytest
 
 from framedose.camera.joint_fit import fit_jointly
 from framedose.camera.noise import Camera, detect
+from framedose.camera.passport import load_passport
 from framedose.camera.spectrum import measure_spectrum
 from framedose.errors import ImageError
 from framedose.random import generator
@@ -128,6 +129,15 @@ def test_wrong_doses_are_noticed(poisson_ramp):
 def test_frames_of_two_cameras_do_not_fit():
     mixed = ramp(count=4)[0] + ramp(Camera(c0=0.5, c3=3, readout=0.01), count=4)[0]
     assert any("does not fit" in flag for flag in fit_jointly(mixed).flags)
+
+
+def test_an_ideal_counter_has_white_noise_and_its_gain_is_known():
+    counter = load_passport("counting").simulated()
+    spectra, electrons = ramp(counter, which="counter")
+    fit = fit_jointly(spectra, electrons=electrons)
+    assert within(fit.gain, GAIN)
+    assert within(fit.excess_noise, 1.0)
+    assert any("flat" in flag for flag in fit.flags)
 
 
 def test_too_few_electrons():

@@ -145,7 +145,7 @@ class _Fitted:
     def estimate(self, function: Callable[[Floats], float], quantity: str) -> Estimate:
         """Return a function of the parameters with its interval, by its slopes."""
         free = [index for index in range(len(self.theta)) if self.covariance[index, index] > 0]
-        slope = slopes(function, self.theta, free, 1e-4 * np.sqrt(np.diag(self.covariance)))
+        slope = slopes(function, self.theta, free, 1e-6 * np.sqrt(np.diag(self.covariance)))
         error = float(np.sqrt(slope @ self.covariance[np.ix_(free, free)] @ slope))
         value = float(function(self.theta))
         return Estimate(value, value - error, value + error, quantity)
