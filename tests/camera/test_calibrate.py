@@ -160,6 +160,30 @@ def test_what_cannot_be_calibrated(ramp, change, error, message):
         calibrate(arguments.pop("frames"), **arguments)
 
 
+def test_carbon_is_not_vacuum(real_data):
+    """Thon rings fill these frames: no vacuum to be found, and the differences do not fit either, and say so."""
+    paths = [real_data / "emilys_thonrings" / f"img_{index}.raw" for index in range(1, 5)]
+    frames = [np.fromfile(path, "<u2").reshape(512, 512).astype(np.float32) for path in paths]
+    with pytest.raises(ImageError, match="No vacuum.*--differences"):
+        calibrate(frames, sampling=1.354)
+    result = calibrate(frames, sampling=1.354, differences=True)
+    assert any("does not fit" in flag for flag in result.flags)
+    assert not any(fit.good for fit in result.frame_fits)
+    assert 0.5 < result.joint.c0.value < 0.9
+
+
+def test_fringes_of_a_vacuum_hologram_are_masked(real_data):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(real_data / "holospy_ultrascan_vacuum" / "00_ref_Vbp_130V_0V_bin2_crop.hdf5") as file:
+        frame = np.asarray(next(iter(file["Experiments"].values()))["data"], np.float32)
+    result = calibrate([frame], sampling=9.198, region=Region(0, 0, 512, 512))
+    assert result.spectra[0].lines.any()
+    assert result.frame_fits[0].good
+    assert result.joint.probability > 0.01
+    # Fringes left in would stand ten thousand times above the noise.
+    assert (np.diff(result.spectra[0].power) < 0.15 * result.spectra[0].power[:-1]).all()
+
+
 def test_mixed_frames(ramp):
     with pytest.raises(ImageError, match="Mixed frames"):
         calibrate([ramp[0], ramp[1][:200]], sampling=SAMPLING)

@@ -22,6 +22,7 @@ Frame = npt.NDArray[np.floating]
 # Frames that the vacuum is looked for in, spread over the series.
 _LOOKED_AT = 16
 _SIGNIFICANT = 6.0
+_RISE = 1.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ def calibrate(
     _check_shapes([frames[0], *dark])
     electrons = _electrons(doses, len(frames), sampling)
     if region is None:
-        region = _whole(frames[0]) if differences else find_vacuum(_overview(frames))
+        region = _whole(frames[0]) if differences else _found(frames)
     spectra, shared, flags = _measured(frames, region, differences=differences)
     dark_spectra = _measured(dark, region, differences=False)[0] if dark else []
     if differences and electrons is not None:
@@ -150,6 +151,24 @@ def _electrons(doses: Sequence[float] | None, count: int, sampling: float) -> li
 
 def _whole(frame: Frame) -> Region:
     return Region(0, 0, frame.shape[0], frame.shape[1])
+
+
+def _found(frames: Sequence[Frame]) -> Region:
+    """Find the vacuum, and refuse a texture that fills the frame: noise alone never grows with the frequency."""
+    overview = _overview(frames)
+    region = find_vacuum(overview)
+    image, bad, _ = repaired(region.crop(overview))
+    spectrum = measure_spectrum(image, bad=bad)
+    power = spectrum.power
+    lowest = np.minimum.accumulate(power)
+    rising = (power > _RISE * lowest) & (power - lowest > _SIGNIFICANT * np.sqrt(2 * spectrum.variance))
+    if rising.any():
+        raise ImageError(
+            f"No vacuum: the flattest region, {region}, has structure, its power rises at "
+            f"{spectrum.frequency[rising.argmax()]:.2f} of the Nyquist frequency. Give a region of vacuum with --roi, "
+            "or measure on differences of frames with --differences."
+        )
+    return region
 
 
 def _overview(frames: Sequence[Frame]) -> npt.NDArray[np.float32]:
