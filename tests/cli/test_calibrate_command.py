@@ -61,3 +61,19 @@ def test_wrong_use_is_one_line(stack, tmp_path, capsys, options, message):
 def test_no_files(capsys):
     assert main(["calibrate"]) == 2
     assert "at least one file" in capsys.readouterr().err
+
+
+def test_dark_frames_give_the_offset_of_one_dose(stack, tmp_path, capsys):
+    frames = tifffile.imread(stack)
+    camera, field = Camera(c0=0.28, c3=2.2, readout=0.01), np.ones((256, 256), np.float32)
+    dark = [20 * detect(field, 0.0, camera, generator(2, "dark", i)) + 100 for i in range(2)]
+    tifffile.imwrite(tmp_path / "bright.tif", frames[-1])
+    tifffile.imwrite(tmp_path / "dark.tif", np.stack(dark), photometric="minisblack")
+    out = tmp_path / "mine.yaml"
+    words = [str(tmp_path / "bright.tif"), "--dark", str(tmp_path / "dark.tif"), "--sampling", "0.075", "-o", str(out)]
+    assert main(["calibrate", *words]) == 0
+    capsys.readouterr()
+    passport = load_passport(out)
+    assert passport.offset.value == pytest.approx(100.2, abs=0.1)
+    assert passport.gain.value == pytest.approx(20, rel=0.15)
+    assert [entry["file"] for entry in passport.frames] == ["bright.tif", "dark.tif"]

@@ -263,7 +263,9 @@ def _ring_averaging(tile: int, lines: Mask) -> scipy.sparse.csr_array:
     good = np.nonzero((index >= 0) & ~lines.ravel())[0]
     total = np.bincount(index[good], weight[good], minlength=rings)
     if (total == 0).any():
-        raise ImageError("Spectral lines cover whole rings of the spectrum: this region is not vacuum.")
+        raise ImageError(
+            "No vacuum: spectral lines cover whole rings of the spectrum of this region. Give another one with --roi."
+        )
     entries = (weight[good] / total[index[good]]).astype(np.float32)
     return scipy.sparse.csr_array((entries, (index[good], good)), shape=(rings, index.size))
 

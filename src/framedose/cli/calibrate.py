@@ -22,7 +22,7 @@ def calibrate(
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("camera.yaml"),
     dose: str | None = None,
     sampling: float | None = None,
-    dark: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
+    dark: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())] = (),
     roi: str | None = None,
     offset: float | None = None,
     differences: Annotated[bool, Parameter(negative=())] = False,
