@@ -41,7 +41,10 @@ def repaired(image: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], M
     values = image if finite.all() else np.where(finite, image, np.median(image[finite]))
     if values.min() == values.max():
         raise ImageError(f"Every pixel of the region has the value {values.flat[0]:g}: no electrons, or saturated.")
-    rows, columns = values.min(axis=1) == values.max(axis=1), values.min(axis=0) == values.max(axis=0)
+    # In sparse counts a row may well be all zeros, but then so are most pixels.
+    usual = np.median(values)
+    rows = (values.min(axis=1) == values.max(axis=1)) & (values[:, 0] != usual)
+    columns = (values.min(axis=0) == values.max(axis=0)) & (values[0] != usual)
     lines = rows[:, None] | columns[None, :]
     single = (_outstanding(values) | ~finite) & ~lines
     words = []
