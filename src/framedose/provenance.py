@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("framedose", "numpy", "scipy", "torch", "numba", "abtem", "ase", "zarr", "dask")
+_PACKAGES = ("framedose", "numpy", "scipy", "iminuit", "torch", "numba", "abtem", "ase", "zarr", "dask")
 
 
 def versions() -> dict[str, str]:

@@ -43,7 +43,7 @@ def test_version(capsys):
     assert capsys.readouterr().out.strip() == framedose.__version__
 
 
-@pytest.mark.parametrize("command", [[], ["segment"]])
+@pytest.mark.parametrize("command", [[], ["segment"], ["calibrate"]])
 def test_help_of_a_command(command, capsys):
     assert main([*command, "--help"]) == 0
     assert "Usage: framedose" in capsys.readouterr().out

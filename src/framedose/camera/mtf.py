@@ -1,9 +1,13 @@
-"""The modulation transfer function of a camera, Eq. 1 of the paper."""
+"""The modulation transfer function of a camera: Eq. 1 of the paper, or a table."""
 
-from typing import Any
+from itertools import pairwise
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import model_validator
+
+from framedose.config import Settings
 
 
 def mtf(frequency: Any, c0: float, c3: float, floor: float = 0.0) -> Any:
@@ -29,6 +33,36 @@ def mtf(frequency: Any, c0: float, c3: float, floor: float = 0.0) -> Any:
     0.5
     """
     return (1 - floor) / (1 + (frequency / c0) ** c3) + floor
+
+
+class TransferCurve(Settings):
+    """A transfer function as a table, linear between its points and constant beyond the last one."""
+
+    frequency: tuple[float, ...]
+    """Over the Nyquist frequency, increasing from 0."""
+    value: tuple[float, ...]
+    """One for each frequency."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.frequency) != len(self.value) or len(self.value) < 2:
+            raise ValueError(
+                "a curve needs as many values as frequencies, and two at least, "
+                f"got {len(self.frequency)} frequencies and {len(self.value)} values"
+            )
+        if self.frequency[0] != 0 or any(b <= a for a, b in pairwise(self.frequency)):
+            raise ValueError("the frequencies of a curve must increase from 0")
+        return self
+
+    def at(self, frequency: Any) -> Any:
+        """Return the values at frequencies over the Nyquist frequency, any shape.
+
+        Examples
+        --------
+        >>> float(TransferCurve(frequency=(0, 1), value=(1, 0.5)).at(0.5))
+        0.75
+        """
+        return np.interp(frequency, self.frequency, self.value)
 
 
 def nyquist_frequencies(shape: tuple[int, int]) -> npt.NDArray[np.float64]:

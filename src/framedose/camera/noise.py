@@ -1,28 +1,50 @@
 """From expected intensity to a detected frame: Eq. 3 of the paper."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self, cast
 
 import numpy as np
+import numpy.typing as npt
 from array_api_compat import array_namespace, device, is_numpy_namespace
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from framedose.arrays import as_items, fft_of, per_item
-from framedose.camera.mtf import mtf, nyquist_frequencies
+from framedose.camera.mtf import TransferCurve, mtf, nyquist_frequencies
 from framedose.config import Range, Settings
 
 
 class Camera(Settings):
-    """A camera: its transfer function and its readout noise."""
+    """A camera: its transfer function, as Eq. 1 (``c0`` and ``c3``) or as a table, and its noise."""
 
-    c0: float = Field(gt=0)
+    c0: float | None = Field(default=None, gt=0)
     """Frequency of half maximum of the MTF, over the Nyquist frequency."""
-    c3: float = Field(gt=0)
+    c3: float | None = Field(default=None, gt=0)
     """Steepness of the MTF."""
+    floor: float = Field(default=0.0, ge=0, lt=1)
+    """C of Eq. 1; 0 where the readout makes the tail."""
+    mtf_table: TransferCurve | None = None
+    """The MTF as a table, in place of c0, c3 and floor."""
+    noise_transfer: TransferCurve | None = None
+    """What the noise of the counted electrons is filtered by where it is not the MTF, as on counting detectors."""
+    excess_noise: float = Field(default=1.0, gt=0)
+    """F: variance of what one electron leaves, relative to counting; 1 for a camera that adds none."""
     readout: float = Field(ge=0)
     """Readout noise N_0: its variance per pixel, in electrons squared."""
     readout_noise: Literal["poisson", "gaussian"] = "poisson"
     """Readout as the paper's Poisson counts (mean N_0) or as normal noise of zero mean; the variance is N_0 in both."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        by_formula = self.c0 is not None and self.c3 is not None
+        if by_formula == (self.mtf_table is not None) or (self.c0 is None) != (self.c3 is None):
+            raise ValueError("a camera needs either c0 and c3, or mtf_table")
+        return self
+
+    def mtf(self, frequency: Any) -> Any:
+        """Return the MTF at frequencies over the Nyquist frequency, any shape."""
+        if self.mtf_table is not None:
+            return self.mtf_table.at(frequency)
+        return mtf(frequency, cast(float, self.c0), cast(float, self.c3), self.floor)
 
 
 class CameraRanges(Settings):
@@ -46,6 +68,9 @@ class CameraRanges(Settings):
 
 def detect(intensity: Any, electrons: Any, camera: Camera | Sequence[Camera], rng: Any) -> Any:
     """Return frames in electrons: MTF[Poisson(N_D I)] + readout (Eq. 3).
+
+    Where the camera's noise transfer is not its MTF, or its excess noise not 1, the expectation goes through the MTF
+    and the noise, times the root of the excess noise, through the noise transfer.
 
     The MTF filters the electrons that were counted, noise and all. Filtering the expectation and drawing afterwards
     would leave the noise white. The result is a real number, negative in places, and is neither clipped nor rounded.
@@ -72,18 +97,44 @@ def detect(intensity: Any, electrons: Any, camera: Camera | Sequence[Camera], rn
     ValueError
         If there are not as many cameras as items, or if their readout noises are of two kinds.
     """
-    xp, fft = array_namespace(intensity), fft_of(array_namespace(intensity))
-    counted = xp.astype(_poisson(xp, electrons * xp.clip(intensity, min=0), rng), xp.float32)
-    frequencies = xp.asarray(nyquist_frequencies(tuple(intensity.shape[-2:])), device=device(intensity))
-    settings = per_item(camera, intensity)
-    transfer = xp.astype(mtf(frequencies, settings.c0, settings.c3), xp.float32)
-    spread = fft.irfftn(fft.rfftn(counted, axes=(-2, -1)) * transfer, s=intensity.shape[-2:], axes=(-2, -1))
-    kinds = {item.readout_noise for item in as_items(camera)}
-    if len(kinds) > 1:
+    xp, cameras = array_namespace(intensity), as_items(camera)
+    if len({item.readout_noise for item in cameras}) > 1:
         raise ValueError("The cameras of a batch must have one kind of readout_noise, got both: detect them apart.")
+    settings = per_item(camera, intensity)
+    expected = electrons * xp.clip(intensity, min=0)
+    counted = xp.astype(_poisson(xp, expected, rng), xp.float32)
+    transfer = _per_camera(xp, intensity, camera, lambda item, q: item.mtf(q))
+    if all(item.noise_transfer is None and item.excess_noise == 1 for item in cameras):
+        spread = _filtered(xp, counted, transfer)
+    else:
+        expected = xp.astype(expected, xp.float32)
+        noise = xp.astype(xp.sqrt(settings.excess_noise), xp.float32) * (counted - expected)
+        colour = _per_camera(
+            xp, intensity, camera, lambda item, q: item.noise_transfer.at(q) if item.noise_transfer else item.mtf(q)
+        )
+        spread = _filtered(xp, expected, transfer) + _filtered(xp, noise, colour)
     variance = xp.broadcast_to(settings.readout, intensity.shape)
-    readout = _poisson(xp, variance, rng) if kinds == {"poisson"} else xp.sqrt(variance) * _normal(xp, intensity, rng)
-    return spread + xp.astype(readout, xp.float32)
+    if cameras[0].readout_noise == "poisson":
+        return spread + xp.astype(_poisson(xp, variance, rng), xp.float32)
+    return spread + xp.astype(xp.sqrt(variance) * _normal(xp, intensity, rng), xp.float32)
+
+
+def _per_camera(
+    xp: Any,
+    like: Any,
+    camera: Camera | Sequence[Camera],
+    curve: Callable[[Camera, npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+) -> Any:
+    """Return a curve of each camera over the half plane of frequencies, float32, to be combined with ``like``."""
+    frequencies = nyquist_frequencies(tuple(like.shape[-2:]))
+    curves = [np.asarray(curve(item, frequencies), np.float32) for item in as_items(camera)]
+    many = np.stack(curves).reshape(len(curves), *(1,) * (like.ndim - 3), *frequencies.shape)
+    return xp.asarray(curves[0] if isinstance(camera, Camera) else many, device=device(like))
+
+
+def _filtered(xp: Any, values: Any, transfer: Any) -> Any:
+    fft = fft_of(xp)
+    return fft.irfftn(fft.rfftn(values, axes=(-2, -1)) * transfer, s=values.shape[-2:], axes=(-2, -1))
 
 
 def _poisson(xp: Any, mean: Any, rng: Any) -> Any:

@@ -16,8 +16,9 @@ _WRONG_USE, _INTERRUPTED = 2, 130
 _COMMANDS = {
     "study": "Make a dose-limit report, from atoms to trained networks.",
     "segment": "Segment the particles in real micrographs.",
+    "calibrate": "Measure the noise of a camera on vacuum frames.",
 }
-_USAGE = {"study": "[OPTIONS]", "segment": "FILES... [OPTIONS]"}
+_USAGE = {"study": "[OPTIONS]", "segment": "FILES... [OPTIONS]", "calibrate": "FILES... [OPTIONS]"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

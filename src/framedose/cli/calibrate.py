@@ -1,0 +1,120 @@
+"""``framedose calibrate``: a camera measured on frames that exist already."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from framedose.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from framedose.camera.spectrum import Floats
+    from framedose.micrograph import Micrograph
+
+
+def calibrate(
+    *files: Path,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("camera.yaml"),
+    dose: str | None = None,
+    sampling: float | None = None,
+    dark: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())] = (),
+    roi: str | None = None,
+    offset: float | None = None,
+    differences: Annotated[bool, Parameter(negative=())] = False,
+    mtf: str | None = None,
+    camera: str = "camera",
+) -> None:
+    """Measure the noise of a camera on vacuum frames and write its passport.
+
+    The results are the passport, CAMERA.yaml, which the simulation takes, and a
+    picture of the fits beside it, CAMERA.png. Look at the picture first.
+
+    Examples:
+
+      framedose calibrate vacuum*.tif --dose 10,30,100,300 -o oneview.yaml
+
+      framedose calibrate stack.tif --sampling 0.75 --roi 0,0,512,512
+
+    Parameters
+    ----------
+    files
+        Micrographs with vacuum in them, single frames or stacks, raw as the camera made them.
+    out
+        The passport.
+    dose
+        Electrons per Å2 and frame: one number, or one for each frame separated by commas. Without it, gain and
+        excess noise are known as their product only.
+    sampling
+        Pixel size in Å per pixel, of all files.
+    dark
+        Frames without electrons.
+    roi
+        Region of the vacuum as y0,x0,y1,x1 in pixels; found if not given.
+    offset
+        Counts without electrons, if known: 0 if the camera takes its dark reference off.
+    differences
+        Measure on differences of consecutive frames, which removes a specimen that does not move.
+    mtf
+        A passport with an independently measured MTF: with a known dose, the DQE is then given.
+    camera
+        Name of the camera, for the passport.
+    """
+    from framedose.camera.calibrate import calibrate as measure
+    from framedose.camera.frames import one_sampling
+    from framedose.camera.issue import issue_passport
+    from framedose.camera.page import draw_calibration, summary
+    from framedose.camera.passport import write_passport
+    from framedose.camera.vacuum import Region
+    from framedose.provenance import file_digest
+
+    frames, dark_frames = _read(files, sampling), _read(dark, sampling) if dark else []
+    region = None if roi is None else Region.parse(roi)
+    result = measure(
+        [frame.image for frame in frames],
+        sampling=one_sampling([frame.sampling for frame in [*frames, *dark_frames]]),
+        doses=None if dose is None else _numbers(dose),
+        region=region,
+        dark=[frame.image for frame in dark_frames],
+        offset=offset,
+        differences=differences,
+        independent_mtf=None if mtf is None else _mtf(mtf),
+    )
+    hashes = [{"file": path.name, "sha256": file_digest(path)} for path in (*files, *dark)]
+    write_passport(out, issue_passport(result, camera=camera, frames=hashes))
+    picture = out.with_suffix(".png")
+    draw_calibration(picture, result, frames[-1].image, camera)
+    print(summary(result))
+    if result.floors is not None:
+        print(f"The paper's way, Eq. 2 on fits of single frames: N_0 = {result.floors.readout:.4g}")
+    print(f"Passport: {out}   Picture: {picture}")
+    for flag in result.flags:
+        print(f"framedose: warning: {flag}", file=sys.stderr)
+
+
+def _read(files: tuple[Path, ...], sampling: float | None) -> list[Micrograph]:
+    from framedose.files import read
+
+    if not files:
+        raise ConfigurationError("Name at least one file with vacuum frames.")
+    return [frame for path in files for frame in read(path, sampling=sampling)]
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigurationError(
+            f"--dose must be a number of e/Å2, or numbers separated by commas, got {text!r}."
+        ) from None
+
+
+def _mtf(name: str) -> Callable[[Floats], Floats]:
+    from framedose.camera.passport import load_passport
+
+    curve: Callable[[Floats], Floats] = load_passport(name).simulated().mtf
+    return curve

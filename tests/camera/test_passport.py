@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+from framedose.camera.mtf import TransferCurve, mtf
+from framedose.camera.noise import Camera, detect
+from framedose.camera.passport import (
+    CameraPassport,
+    Interval,
+    PassportMTF,
+    load_passport,
+    shipped_passports,
+    write_passport,
+)
+from framedose.camera.presets import MTF_PRESETS
+from framedose.camera.spectrum import measure_spectrum
+from framedose.errors import CalibrationError, ConfigurationError
+from framedose.random import generator
+
+
+def test_what_ships():
+    assert set(shipped_passports()) == {
+        *("mtf1", "mtf2", "mtf3", "mtf4", "mtf5", "oneview", "counting", "merlin200", "merlin300")
+    }
+    for name, ranges in MTF_PRESETS.items():
+        assert load_passport(name).ranges() == ranges
+    oneview = load_passport("oneview").simulated()
+    assert (oneview.c0, oneview.c3, oneview.readout, oneview.readout_noise) == (0.28, 2.15, 0.01, "poisson")
+
+
+@pytest.mark.parametrize(("name", "table"), [("merlin200", "200keV-SPCM016"), ("merlin300", "300keV-SPCM100")])
+def test_merlin_passports_fit_the_measured_tables(real_data, name, table):
+    measured = np.loadtxt(real_data / "emilys_thonrings" / f"Merlin-{table}.mtf")[1:]
+    passport = load_passport(name)
+    residual = measured - passport.simulated().mtf(np.linspace(0, 1, len(measured)))
+    assert np.sqrt((residual**2).mean()) == pytest.approx(passport.mtf.residual_rms, rel=1e-3)
+    assert np.abs(residual).max() == pytest.approx(passport.mtf.residual_max, rel=1e-3)
+    assert passport.mtf.residual_max < 0.02
+
+
+def test_a_passport_survives_its_file(tmp_path):
+    passport = CameraPassport(
+        camera="C",
+        source="made up",
+        mtf=PassportMTF(table=TransferCurve(frequency=(0, 0.5, 1), value=(1, 0.6, 0.2))),
+        readout=Interval(value=1e-5, low=0, high=2e-5),
+        noise_transfer=TransferCurve(frequency=(0, 1), value=(1, 0.9)),
+        flags=("one",),
+    )
+    write_passport(tmp_path / "c.yaml", passport)
+    assert load_passport(tmp_path / "c.yaml") == passport
+    assert passport.simulated().mtf(0.25) == pytest.approx(0.8)
+    with pytest.raises(CalibrationError, match="table"):
+        passport.ranges()
+
+
+def test_passports_that_cannot_be_used(tmp_path):
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_passport("no-such-camera")
+    (tmp_path / "x.yaml").write_text("camera: x\nsource: y\nmtf: {}\nfloor: 1\n")
+    with pytest.raises(ConfigurationError, match="floor"):
+        load_passport(tmp_path / "x.yaml")
+    ratio = CameraPassport(
+        camera="C",
+        source="one dose",
+        mtf=PassportMTF(c0=Interval(value=0.3, low=0.3, high=0.3), c3=Interval(value=2, low=2, high=2)),
+        readout=Interval(value=0.1, low=0.1, high=0.1, quantity="N_0 / (F N)"),
+    )
+    with pytest.raises(CalibrationError, match="--dose"):
+        ratio.simulated()
+    with pytest.raises(ValueError, match="either c0 and c3, or mtf_table"):
+        Camera(readout=0.01, c0=0.3)
+
+
+def test_a_counting_detector_blurs_the_signal_and_not_the_noise():
+    """Different tables for signal and noise, and excess noise: each is seen where it belongs."""
+    signal = TransferCurve(frequency=(0, 1), value=(1, 0.4))
+    noise = TransferCurve(frequency=(0, 1), value=(1, 0.7))
+    camera = Camera(mtf_table=signal, noise_transfer=noise, excess_noise=1.5, readout=0.0)
+    x = np.arange(640)
+    wave = (1 + 0.5 * np.cos(2 * np.pi * 0.25 * x))[None, :] * np.ones((640, 1))
+    frames = [detect(wave.astype(np.float32), 4.0, camera, generator(0, "c", i)) for i in range(4)]
+    mean = np.mean(frames, axis=(0, 1))
+    amplitude = 2 * np.abs(np.fft.rfft(mean)[160]) / 640
+    assert amplitude == pytest.approx(4 * 0.5 * signal.at(0.5), abs=5 * 4 / np.sqrt(4 * 640 * 640 / 4))
+    flat = detect(np.ones((640, 640), np.float32), 4.0, camera, generator(0, "flat"))
+    spectrum = measure_spectrum(flat)
+    ratio = spectrum.power / (1.5 * 4.0 * noise.at(spectrum.frequency) ** 2)
+    assert ratio.mean() == pytest.approx(1, abs=0.02)
+    assert np.polyfit(spectrum.frequency, ratio, 1)[0] == pytest.approx(0, abs=0.05)
+
+
+def test_the_ideal_counter_is_a_square_pixel_with_white_noise():
+    camera = load_passport("counting").simulated()
+    assert camera.mtf(1.0) == pytest.approx(2 / np.pi, abs=1e-4)
+    noise = measure_spectrum(detect(np.ones((512, 512), np.float32), 3.0, camera, generator(0, "n"))).power
+    assert noise == pytest.approx(3.0, rel=0.1)
+    assert mtf(1.0, 0.5, 2) < 0.3

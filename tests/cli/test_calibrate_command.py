@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import tifffile
+
+from framedose.camera.noise import Camera, detect
+from framedose.camera.passport import load_passport
+from framedose.cli import main
+from framedose.random import generator
+
+DOSES = (20, 80, 300, 1000)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    path = tmp_path_factory.mktemp("frames") / "vacuum.tif"
+    camera, field = Camera(c0=0.28, c3=2.2, readout=0.01), np.ones((320, 320), np.float32)
+    frames = [detect(field, dose * 0.075**2, camera, generator(2, "cli", i)) for i, dose in enumerate(DOSES)]
+    tifffile.imwrite(path, 20 * np.stack(frames)[:, 32:-32, 32:-32] + 100, photometric="minisblack")
+    return path
+
+
+def test_calibrate_writes_a_passport_and_a_picture(stack, tmp_path, capsys):
+    out = tmp_path / "mine.yaml"
+    doses = ",".join(map(str, DOSES))
+    assert main(["calibrate", str(stack), "--sampling", "0.075", "--dose", doses, "-o", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "c0 = 0.2" in said.out
+    assert said.err == ""
+    passport = load_passport(out)
+    assert passport.gain.value == pytest.approx(20, rel=0.02)
+    assert passport.frames[0]["file"] == "vacuum.tif"
+    assert len(passport.frames[0]["sha256"]) == 64
+    assert out.with_suffix(".png").is_file()
+
+
+def test_without_a_dose_the_product_is_flagged(stack, tmp_path, capsys):
+    out = tmp_path / "mine.yaml"
+    assert main(["calibrate", str(stack), "--sampling", "0.075", "--roi", "0,0,256,256", "-o", str(out)]) == 0
+    assert "unknown dose" in capsys.readouterr().err
+    assert load_passport(out).gain.quantity == "g F"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dose", "ten"], "--dose must be a number"),
+        (["--dose", "1,2"], "one for each of the 4 frames"),
+        (["--roi", "0,0,9"], "--roi must be"),
+        (["--roi", "0,0,32,256"], "too small"),
+        (["--mtf", "no-such"], "cannot be read"),
+    ],
+)
+def test_wrong_use_is_one_line(stack, tmp_path, capsys, options, message):
+    assert main(["calibrate", str(stack), "--sampling", "0.075", "-o", str(tmp_path / "x.yaml"), *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "x.yaml").exists()
+
+
+def test_no_files(capsys):
+    assert main(["calibrate"]) == 2
+    assert "at least one file" in capsys.readouterr().err
+
+
+def test_dark_frames_give_the_offset_of_one_dose(stack, tmp_path, capsys):
+    frames = tifffile.imread(stack)
+    camera, field = Camera(c0=0.28, c3=2.2, readout=0.01), np.ones((256, 256), np.float32)
+    dark = [20 * detect(field, 0.0, camera, generator(2, "dark", i)) + 100 for i in range(2)]
+    tifffile.imwrite(tmp_path / "bright.tif", frames[-1])
+    tifffile.imwrite(tmp_path / "dark.tif", np.stack(dark), photometric="minisblack")
+    out = tmp_path / "mine.yaml"
+    words = [str(tmp_path / "bright.tif"), "--dark", str(tmp_path / "dark.tif"), "--sampling", "0.075", "-o", str(out)]
+    assert main(["calibrate", *words]) == 0
+    capsys.readouterr()
+    passport = load_passport(out)
+    assert passport.offset.value == pytest.approx(100.2, abs=0.1)
+    assert passport.gain.value == pytest.approx(20, rel=0.15)
+    assert [entry["file"] for entry in passport.frames] == ["bright.tif", "dark.tif"]
