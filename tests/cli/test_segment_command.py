@@ -190,7 +190,8 @@ class TestFailures:
             ("bad.png", b"", "empty"),
             ("bad.png", b"\x89PNG\r\n\x1a\n truncated", "cannot be decoded as PNG"),
             ("bad.tif", b"hello", "not a TIFF"),
-            ("bad.dm4", b"\0\0\0\4", ".png, .tif, .tiff"),
+            ("bad.dm4", b"\0\0\0\4", "cannot be decoded as DM"),
+            ("bad.jpg", b"\xff\xd8", ".dm3, .dm4"),
         ],
     )
     def test_a_bad_file_among_good_ones(self, folder, weights, capsys, name, content, words):

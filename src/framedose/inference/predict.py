@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from framedose.errors import CalibrationError, ImageError
-from framedose.inference.resample import resample, resample_to_shape, resampled_shape
 from framedose.micrograph import Micrograph
+from framedose.resample import resample, resample_to_shape, resampled_shape
 
 if TYPE_CHECKING:
     from framedose.networks.weights import LoadedNetwork
