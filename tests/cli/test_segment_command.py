@@ -87,7 +87,7 @@ class TestResults:
 
         with (out / "segmentation.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        assert list(rows[0]) == ["file", "frame", "area_nm2", "fraction", "warning"]
+        assert list(rows[0]) == ["file", "frame", "area_nm2", "fraction", "dose_per_area", "warning"]
         assert [(row["file"], row["frame"]) for row in rows] == [
             ("Probe ä 1.png", "0"),
             *(("serie.tif", str(i)) for i in range(3)),
@@ -112,7 +112,9 @@ class TestResults:
         assert set(made["inputs"]) == {"Probe ä 1.png", "serie.tif"}
         said = capsys.readouterr()
         assert "framedose-segment" in said.out
-        assert "Probe ä 1.png, frame 0, and 3 more: pixel size 0.75" in said.err
+        assert "Probe ä 1.png, frame 0: pixel size 0.75" in said.err
+        assert "not a raw frame (8-bit)" in said.err
+        assert "serie.tif, frame 0, and 2 more: pixel size 0.75" in said.err
 
     def test_pixel_size_of_each_file(self, here, weights):
         write_tiff(here / "a.tif", noise(40, 50), 0.3)
@@ -232,7 +234,11 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("error", "status", "words"),
         [
-            (OSError(28, "No space left on device", "x.tif"), 2, "No space left on device: x.tif"),
+            (
+                OSError(28, "No space left on device", "x.tif"),
+                2,
+                "No space left on device. Nothing was kept. Free some",
+            ),
             (KeyboardInterrupt(), 130, "interrupted"),
         ],
     )
