@@ -51,6 +51,11 @@ class Scale:
         return sides and not any(unit in _NOT_CALIBRATED for unit in self.units)
 
 
+def is_length(unit: str) -> bool:
+    """Return whether a unit, as a file writes it, is a length in real space."""
+    return _plain(unit) in _ANGSTROMS
+
+
 def pixel_sides(
     scale: Scale | None, *, sampling: float | None, allow_unequal: bool, origin: str
 ) -> tuple[float, float]:

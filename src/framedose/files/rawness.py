@@ -29,6 +29,7 @@ _DENOMINATORS = (2, 3, 4, 5, 6, 8, 9, 10, 16, 25, 36, 49, 64)
 _LINE_DEVIATIONS = 15.0
 # Chance below which a line of equal values is not an accident, if a camera spreads an electron over 16 pixels of it.
 _LINE_CHANCE, _SPREAD = 1e-3, 16
+_MOST_DEAD = 0.25
 
 # Logarithm of noise power along an axis over that along the diagonal, at 0.85 to 1 of the Nyquist frequency. Raw
 # frames of real cameras gave -0.07 and more; interpolation suppresses the axes.
@@ -59,14 +60,10 @@ def rawness_flags(pixels: npt.NDArray[Any]) -> tuple[str, ...]:
     rows, columns = (dead_lines(values, axis) for axis in (0, 1))
     living = np.delete(np.delete(values, rows, axis=0), columns, axis=1)
     middle = _middle(living) if living.size else _middle(values)
-    found = [
-        _eight_bit(middle, whole_bytes=pixels.dtype.itemsize == 1),
-        *_piled_up(middle),
-        _averaged(middle),
-        _dead("row", rows),
-        _dead("column", columns),
-        *_filtered(middle),
-    ]
+    found = [_dead("row", rows), _dead("column", columns)]
+    if middle.min() < middle.max():
+        found += [_eight_bit(middle, whole_bytes=pixels.dtype.itemsize == 1), *_piled_up(middle)]
+        found += [_averaged(middle), *_filtered(middle)]
     return tuple(flag for flag in found if flag)
 
 
@@ -143,9 +140,13 @@ def dead_lines(values: Pixels, axis: int) -> npt.NDArray[np.intp]:
     lines = values if axis == 0 else values.T
     same = (lines == lines[:, :1]).all(axis=1)
     dead = np.zeros(len(lines), dtype=bool)
-    for index in np.flatnonzero(same):
-        share = (values == lines[index, 0]).mean()
-        dead[index] = len(lines) * share ** (lines.shape[1] / _SPREAD) < _LINE_CHANCE
+    if same.mean() > _MOST_DEAD:
+        # Where so many lines are alike, the image is a drawing or empty, and not a frame with dead lines.
+        return np.flatnonzero(dead)
+    for level in np.unique(lines[same, 0]):
+        share = (values == level).mean()
+        if len(lines) * share ** (lines.shape[1] / _SPREAD) < _LINE_CHANCE:
+            dead |= same & (lines[:, 0] == level)
     means = lines.mean(axis=1)
     differences = np.abs(means[2:] - means[:-2])
     if len(means) >= 16:

@@ -136,9 +136,11 @@ def _grey(pixels: npt.NDArray[Any], *, origin: str) -> npt.NDArray[Any]:
         alpha, pixels = pixels[..., -1], pixels[..., :-1]
         if alpha.min() != alpha.max():
             raise ImageError(f"{origin}: parts of the image are transparent; export it without an alpha channel.")
-    if (pixels != pixels[..., :1]).any():
+    coloured = (pixels != pixels[..., :1]).any(axis=-1).mean()
+    if coloured:
         raise ImageError(
-            f"{origin}: the colour channels differ (false colour or coloured marks); export the image in grey."
+            f"{origin}: the colour channels differ in {coloured:.2%} of the pixels (false colour, or coloured marks to "
+            "crop away); export the image in grey."
         )
     return pixels[..., 0]
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framedose.errors import FileFormatError, ImageError
-from framedose.files.calibration import Scale
+from framedose.files.calibration import Scale, is_length
 from framedose.files.source import Source
 
 _READERS = {
@@ -77,6 +77,10 @@ def open_rosetta(path: Path, kind: str) -> Source:
         raise ImageError(f"{path}: is a spectrum image of shape {data.shape}; give a micrograph.")
     if data.ndim > 3:
         raise ImageError(f"{path}: has the shape {data.shape}; split it into stacks with one axis of frames.")
+    axes = signal["axes"]
+    if kind == "EMD" and [is_length(_unit(axis)) for axis in axes] == [True, True, False]:
+        # Some programs write x first, others time; RosettaSciIO takes the first for granted.
+        data, axes = data.T, axes[::-1]
     frames = len(data) if data.ndim == 3 else 1
     if data.ndim == 3 and kind in _CHUNKED:
         data = _signals(path, kind, chunks=(1, -1, -1))[index]["data"]
@@ -84,7 +88,7 @@ def open_rosetta(path: Path, kind: str) -> Source:
         frames,
         np.dtype(np.uint8) if data.dtype.names else data.dtype,
         lambda frame: _frame(data, frame),
-        scale=_scale(signal, kind),
+        scale=None if kind == "MRC" and _has_no_cell(signal) else _scale(axes[-2:]),
         exposure=_exposure(signal, index),
         electrons=_electrons(signal, index),
     )
@@ -120,7 +124,9 @@ def _frame(data: Any, frame: int) -> npt.NDArray[Any]:
     """Return one frame of a NumPy or Dask array, colours as a last axis."""
     chosen = data[frame] if data.ndim == 3 else data
     if hasattr(chosen, "compute"):
-        chosen = chosen.compute(scheduler="synchronous")
+        from dask.local import get_sync  # Its name alone would load the whole of distributed.
+
+        chosen = chosen.compute(scheduler=get_sync)
     if chosen.dtype.names:
         return np.stack([chosen[name] for name in ("R", "G", "B")], axis=-1)
     return np.asarray(chosen)
@@ -134,16 +140,18 @@ def _names(signals: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{title} {signal['data'].shape}" for title, signal in zip(titles, signals, strict=True))
 
 
-def _scale(signal: Mapping[str, Any], kind: str) -> Scale | None:
-    if kind == "MRC" and _has_no_cell(signal["original_metadata"]["std_header"]):
-        return None
-    y, x = signal["axes"][-2:]
-    return Scale(float(y["scale"]), float(x["scale"]), str(y.get("units") or ""), str(x.get("units") or ""))
+def _scale(axes: Sequence[Mapping[str, Any]]) -> Scale:
+    y, x = axes
+    return Scale(float(y["scale"]), float(x["scale"]), _unit(y), _unit(x))
 
 
-def _has_no_cell(header: Mapping[str, Any]) -> bool:
+def _unit(axis: Mapping[str, Any]) -> str:
+    return str(axis.get("units") or "")
+
+
+def _has_no_cell(signal: Mapping[str, Any]) -> bool:
     # RosettaSciIO then says 1 nm.
-    return not all(int(header[key]) > 0 for key in ("MX", "MY"))
+    return not all(int(signal["original_metadata"]["std_header"][key]) > 0 for key in ("MX", "MY"))
 
 
 def _exposure(signal: Mapping[str, Any], index: int) -> float | None:

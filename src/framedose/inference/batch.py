@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from framedose.atomic import write_aside, write_json
-from framedose.errors import ConfigurationError, OutputError, OutputExistsError
+from framedose.errors import ConfigurationError, FramedoseError, OutputError, OutputExistsError
 from framedose.files import Frames, read
 from framedose.files.writer import tiff_writer
 from framedose.inference.overlay import write_overlay
@@ -215,12 +215,12 @@ def _new_folder(out: Path) -> Iterator[Path]:
         aside.rename(out)
     except BaseException as error:
         shutil.rmtree(aside, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno is not None:
-            full = error.errno in _DISK_FULL
+        if isinstance(error, OSError) and not isinstance(error, FramedoseError):
+            # NumPy reports a full disk without a number, as "100 requested and 60 written".
+            full = error.errno is None or error.errno in _DISK_FULL
             remedy = "Free some space, or choose another --out" if full else "Choose another --out"
-            raise OutputError(
-                f"--out {str(out)!r} cannot be written: {error.strerror}. Nothing was kept. {remedy}."
-            ) from error
+            reason = error.strerror or str(error)
+            raise OutputError(f"--out {str(out)!r} cannot be written: {reason}. Nothing was kept. {remedy}.") from error
         raise
 
 
