@@ -98,6 +98,17 @@ class TestPixels:
         np.testing.assert_array_equal(image, RAMP)
         assert image.dtype == np.float32
 
+    @pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", "zstd"])
+    @pytest.mark.parametrize("byteorder", ["<", ">"])
+    def test_compressed_pages_and_both_byte_orders(self, tmp_path, compression, byteorder):
+        stack = np.stack([RAMP, RAMP[::-1], RAMP + 7]).astype(np.uint16)
+        options = {"photometric": "minisblack", "byteorder": byteorder}
+        packed = read(save_tiff(tmp_path / "a.tif", stack, compression=compression, **options), sampling=1)
+        plain = read(save_tiff(tmp_path / "b.tif", stack, **options), sampling=1)
+        for index in (2, 0, 1):
+            np.testing.assert_array_equal(packed[index].image, stack[index])
+            np.testing.assert_array_equal(plain[index].image, stack[index])
+
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
     def test_png(self, tmp_path, dtype):
         array = RAMP.astype(dtype) * dtype(np.iinfo(dtype).max // 60)
