@@ -30,6 +30,10 @@ class OutputExistsError(FramedoseError, FileExistsError):
     """The output folder holds something that must not be overwritten."""
 
 
+class OutputError(FramedoseError, OSError):
+    """Results cannot be written, for example because the disk is full."""
+
+
 class WeightsError(FramedoseError, ValueError):
     """Weights are missing, damaged, or belong to another network."""
 

@@ -24,13 +24,20 @@ class Micrograph:
         Where the frame comes from, for messages: a file name, or ``"simulated"``.
     frame
         Index within the file.
+    exposure
+        Exposure of the frame [s], or None where it is not known.
+    dose_per_area
+        Dose of the frame [e/Å2], or None where it is not known. The reader estimates it from the mean of a frame in
+        electrons: that is the dose behind the specimen, lower than the incoming one by what is scattered out.
+    flags
+        Why the frame is not raw, one sentence each; see :mod:`framedose.files.rawness`.
 
     Raises
     ------
     ImageError
         If the image is not two-dimensional, holds NaN or infinity, or is constant.
     CalibrationError
-        If the sampling is not a positive number.
+        If the sampling, the exposure or the dose is not a positive number.
     """
 
     image: npt.NDArray[np.float32]
@@ -38,6 +45,9 @@ class Micrograph:
     quantity: str = "counts"
     origin: str = "array"
     frame: int = 0
+    exposure: float | None = None
+    dose_per_area: float | None = None
+    flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.ndim != 2:
@@ -52,7 +62,10 @@ class Micrograph:
                 f"{self.origin}, frame {self.frame}: every pixel has the value {self.image.flat[0]}, "
                 "there is nothing to see."
             )
-        if not (np.isfinite(self.sampling) and self.sampling > 0):
-            raise CalibrationError(
-                f"{self.origin}: sampling must be a positive number of Å per pixel, got {self.sampling}."
-            )
+        for name, value, unit in (
+            ("sampling", self.sampling, "Å per pixel"),
+            ("exposure", self.exposure, "seconds"),
+            ("dose_per_area", self.dose_per_area, "electrons per Å2"),
+        ):
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise CalibrationError(f"{self.origin}: {name} must be a positive number of {unit}, got {value}.")

@@ -52,7 +52,7 @@ def test_help_of_a_command(command, capsys):
 def test_help_of_segment_shows_examples_and_units(capsys):
     main(["segment", "--help"])
     said = capsys.readouterr().out
-    assert "framedose segment frame.tif" in said
+    assert "framedose segment frame.dm4" in said
     assert "Å per pixel" in said
 
 

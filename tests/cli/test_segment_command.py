@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ class TestResults:
 
         with (out / "segmentation.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        assert list(rows[0]) == ["file", "frame", "area_nm2", "fraction", "warning"]
+        assert list(rows[0]) == ["file", "frame", "area_nm2", "fraction", "dose_per_area", "warning"]
         assert [(row["file"], row["frame"]) for row in rows] == [
             ("Probe ä 1.png", "0"),
             *(("serie.tif", str(i)) for i in range(3)),
@@ -112,7 +113,9 @@ class TestResults:
         assert set(made["inputs"]) == {"Probe ä 1.png", "serie.tif"}
         said = capsys.readouterr()
         assert "framedose-segment" in said.out
-        assert "Probe ä 1.png, frame 0, and 3 more: pixel size 0.75" in said.err
+        assert "Probe ä 1.png, frame 0: pixel size 0.75" in said.err
+        assert "not a raw frame (8-bit)" in said.err
+        assert "serie.tif, frame 0, and 2 more: pixel size 0.75" in said.err
 
     def test_pixel_size_of_each_file(self, here, weights):
         write_tiff(here / "a.tif", noise(40, 50), 0.3)
@@ -168,6 +171,8 @@ class TestFailures:
             (["--sampling", "wide"], ["--sampling", "wide"]),
             (["--sampling", "1.2"], ["too coarse", "1.2", "--sampling"]),
             (["--sampling", "0.01"], ["too small", "nm"]),
+            (["--dose", "-5"], ["--dose", "-5"]),
+            (["--dose", "nan"], ["--dose", "nan"]),
             (["--treshold", "0.5"], ["--treshold", "Did you mean --threshold?"]),
             (["missing.tif"], ["No such file", "missing.tif"]),
             (["--out", "good.tif/out"], ["--out 'good.tif/out' cannot be made: Not a directory", "another --out"]),
@@ -190,7 +195,8 @@ class TestFailures:
             ("bad.png", b"", "empty"),
             ("bad.png", b"\x89PNG\r\n\x1a\n truncated", "cannot be decoded as PNG"),
             ("bad.tif", b"hello", "not a TIFF"),
-            ("bad.dm4", b"\0\0\0\4", ".png, .tif, .tiff"),
+            ("bad.dm4", b"\0\0\0\4", "cannot be decoded as DM"),
+            ("bad.jpg", b"\xff\xd8", ".dm3, .dm4"),
         ],
     )
     def test_a_bad_file_among_good_ones(self, folder, weights, capsys, name, content, words):
@@ -231,7 +237,11 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("error", "status", "words"),
         [
-            (OSError(28, "No space left on device", "x.tif"), 2, "No space left on device: x.tif"),
+            (
+                OSError(28, "No space left on device", "x.tif"),
+                2,
+                "No space left on device. Nothing was kept. Free some",
+            ),
             (KeyboardInterrupt(), 130, "interrupted"),
         ],
     )
@@ -272,3 +282,95 @@ def test_as_a_process(tiny_weights, tmp_path):
     assert again.returncode == 2
     assert again.stderr.startswith("framedose: error: --out 'é' holds")
     assert "Traceback" not in again.stderr
+
+
+class TestMoreInputs:
+    def test_a_folder_of_frames_is_one_series(self, here, weights, capsys):
+        (here / "my series").mkdir()
+        for number in (1, 2, 10):
+            write_tiff(here / "my series" / f"frame {number}.tif", noise(40, 50, seed=number), 0.3)
+        before = {path.name: path.read_bytes() for path in (here / "my series").iterdir()}
+        assert main(["segment", "my series", "--network", weights, "--threshold", "0.4"]) == 0
+        out = here / "framedose-segment"
+        assert tifffile.imread(out / "my series_probability.tif").shape == (3, 40, 50)
+        assert "my series_overlay_frame2.png" in names(out)
+        assert {path.name: path.read_bytes() for path in (here / "my series").iterdir()} == before
+
+    def test_a_dose_is_in_the_table_and_warned_of(self, here, weights, capsys):
+        write_tiff(here / "a.tif", noise(40, 50), 0.3)
+        assert main(["segment", "a.tif", "--network", weights, "--dose", "20", "--threshold", "0.4"]) == 0
+        said = capsys.readouterr()
+        assert "dose [e/Å2]" in said.out
+        assert "dose 20 e/Å2 lies outside the 100 to 10000 e/Å2" in said.err
+        with (here / "framedose-segment" / "segmentation.csv").open(encoding="utf-8") as file:
+            (row,) = csv.DictReader(file)
+        assert row["dose_per_area"] == "20.0"
+        assert "lies outside" in row["warning"]
+
+    def test_unequal_sides(self, here, weights, capsys):
+        tifffile.imwrite(here / "a.tif", noise(40, 50), imagej=True, resolution=(33, 20), metadata={"unit": "nm"})
+        assert "--allow-unequal" in fails(capsys, "segment", "a.tif", "--network", weights)
+        assert main(["segment", "a.tif", "--network", weights, "--allow-unequal"]) == 0
+        assert "not a raw frame" in capsys.readouterr().err
+        # 0.5 Å along y becomes 0.303 Å.
+        assert tifffile.imread(here / "framedose-segment" / "a_mask.tif").shape == (66, 50)
+
+    def test_a_wrong_file_name_does_not_wait_for_torch(self, here):
+        code = "import sys; from framedose.cli import main; print(main(['segment', 'no.dm4']), 'torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["2", "False"]
+        assert done.stderr == "framedose: error: No such file or directory: no.dm4\n"
+
+    def test_weights_that_are_a_pickle(self, here, capsys):
+        write_tiff(here / "a.tif", noise(40, 50), 0.3)
+        (here / "w.pth").write_bytes(b"\x80\x04.")
+        assert ".safetensors file" in fails(capsys, "segment", "a.tif", "--network", "w.pth")
+
+
+COMMAND = [sys.executable, "-m", "framedose", "segment", "series.tif", "--threshold", "0.4", "--network"]
+
+
+@pytest.fixture
+def series(tmp_path):
+    write_tiff(tmp_path / "series.tif", noise(40, 64, 64), 0.3)
+    return tmp_path, (tmp_path / "series.tif").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are those of POSIX")
+def test_a_disk_that_fills_up(series, weights):
+    import resource
+
+    folder, before = series
+    done = subprocess.run(
+        [*COMMAND, weights],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        # The overlay is smaller, the probabilities are larger.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
+    )
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("framedose: error: --out 'framedose-segment' cannot be written: ")
+    assert last.endswith("Nothing was kept. Free some space, or choose another --out.")
+    assert "Traceback" not in done.stderr
+    assert names(folder) == ["series.tif"]
+    assert (folder / "series.tif").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+def test_a_process_killed_in_the_middle_of_writing(series, weights):
+    folder, before = series
+    process = subprocess.Popen([*COMMAND, weights], cwd=folder, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(folder.glob(".framedose-segment.unfinished-*/*overlay_frame05.png")):
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -9
+    (left,) = (name for name in names(folder) if name != "series.tif")
+    assert left.startswith(".framedose-segment.unfinished-")
+    assert (folder / "series.tif").read_bytes() == before
+    # It is in nobody's way.
+    done = subprocess.run([*COMMAND, weights], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "segmentation.csv" in names(folder / "framedose-segment")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from framedose.errors import ImageError
-from framedose.files import read, write_tiff
+from framedose.files import read, write_tiff, writer
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, min_side=2, max_side=6)
 FINITE = st.floats(-(2.0**99), 2.0**99, width=32)
@@ -55,3 +55,33 @@ def test_other_arrays_are_refused_and_nothing_is_written(array, tmp_path):
     with pytest.raises(ImageError, match="float32 or uint8"):
         write_tiff(tmp_path / "a.tif", array, 1.0)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_hyperspy_opens_the_scale(frames, tmp_path):
+    from rsciio.tiff import file_reader  # HyperSpy's own reader of TIFF.
+
+    array = np.random.default_rng(0).random((frames, 8, 9), dtype=np.float32)
+    write_tiff(tmp_path / "a.tif", array if frames > 1 else array[0], 0.75)
+    (signal,) = file_reader(tmp_path / "a.tif")
+    assert signal["data"].shape == ((3, 8, 9) if frames > 1 else (8, 9))
+    assert [(axis["units"], axis["scale"]) for axis in signal["axes"][-2:]] == [("nm", pytest.approx(0.075))] * 2
+
+
+def test_a_stack_too_large_for_a_classic_tiff_is_a_bigtiff(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "_CLASSIC_BYTES", 1000)
+    array = np.random.default_rng(0).random((5, 8, 9), dtype=np.float32)
+    write_tiff(tmp_path / "a.tif", array, 0.75)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.is_bigtiff
+    frames = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal([frame.image for frame in frames], array)
+    assert frames[4].sampling == pytest.approx(0.75)
+
+
+def test_frames_are_written_as_they_come(tmp_path):
+    with writer.tiff_writer(tmp_path / "a.tif", frames=3, frame_bytes=288, sampling=0.75) as write:
+        for number in range(3):
+            write(np.full((8, 9), number, np.float32))
+            assert not (tmp_path / "a.tif").exists()
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif")[:, 0, 0], [0, 1, 2])

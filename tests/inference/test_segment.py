@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +9,7 @@ from framedose.errors import CalibrationError, ConfigurationError, ImageError
 from framedose.inference.predict import predict
 from framedose.inference.segment import segment
 from framedose.micrograph import Micrograph
+from framedose.networks.weights import load_network
 
 
 @dataclass
@@ -18,7 +19,7 @@ class Brightness:
     sampling: float = 0.3
     minimum_size: int = 32
     name: str = "bright"
-    metadata = SimpleNamespace(sampling=Range(low=0.28, high=0.32))
+    metadata = SimpleNamespace(sampling=Range(low=0.28, high=0.32), dose=Range(low=100, high=1e4, scale="log"))
     seen: tuple[int, ...] = ()
 
     def probability(self, images):
@@ -86,3 +87,42 @@ def test_the_smallest_field_is_accepted():
 def test_threshold_outside_its_range(threshold):
     with pytest.raises(ConfigurationError, match=f"--threshold.*{threshold}"):
         segment(micrograph(), Brightness(), threshold=threshold)
+
+
+@pytest.mark.parametrize("dose", [0, -3.0, float("nan"), float("inf")])
+def test_a_dose_that_is_none(dose):
+    with pytest.raises(ConfigurationError, match=f"--dose must be a positive.*{dose}"):
+        segment(micrograph(), Brightness(), dose=dose)
+
+
+@pytest.mark.parametrize(("dose", "words"), [(None, None), (100, None), (99, "missed"), (2e4, "nothing is known")])
+def test_a_dose_outside_training_is_said_aloud(dose, words):
+    for warnings in (
+        segment(replace(micrograph(), dose_per_area=dose), Brightness(), threshold=0.5).warnings,
+        segment(micrograph(), Brightness(), threshold=0.5, dose=dose).warnings,
+    ):
+        assert len(warnings) == (words is not None)
+        assert all(words in warning and "100 to 10000 e/Å2" in warning for warning in warnings)
+
+
+def test_a_frame_that_is_not_raw_is_said_aloud():
+    one = replace(micrograph(), flags=("8-bit: values 0 to 255", "clipped: 3 % of them"))
+    (warning,) = segment(one, Brightness(), threshold=0.5).warnings
+    assert warning.startswith("not a raw frame (8-bit, clipped)")
+
+
+def test_an_array_with_its_pixel_size_is_a_micrograph():
+    one = micrograph(0.5)
+    expected = segment(one, Brightness(), threshold=0.5)
+    result = segment(one.image.astype(np.uint16), Brightness(), threshold=0.5, sampling=0.5)
+    np.testing.assert_array_equal(result.mask, expected.mask)
+    assert result.area_nm2 == expected.area_nm2
+    with pytest.raises(CalibrationError, match="sampling"):
+        segment(one.image, Brightness())
+
+
+def test_a_network_by_name(tiny_weights):
+    by_name = segment(micrograph(), tiny_weights(), threshold=0.4)
+    np.testing.assert_array_equal(
+        by_name.probability, segment(micrograph(), load_network(tiny_weights()), threshold=0.4).probability
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +19,14 @@ def segment(
     sampling: float | None = None,
     network: str = "msdnet",
     threshold: float = 0.9,
+    dose: float | None = None,
+    allow_unequal: bool = False,
     out: Path = Path("framedose-segment"),
 ) -> None:
-    """Segment the particles in micrographs (PNG, TIFF; single frames or stacks).
+    """Segment the particles in micrographs.
+
+    Reads DM3, DM4, EMD, HyperSpy HDF5, MRC, SER, EMI, TIFF, TVIPS, PNG and
+    npy; single frames, stacks, and folders with one frame a file.
 
     For every file NAME the results hold NAME_probability.tif and NAME_mask.tif,
     of its own shape and pixel size, NAME_overlay.png to look at, and for all
@@ -28,26 +34,40 @@ def segment(
 
     Examples:
 
-      framedose segment frame.tif
+      framedose segment frame.dm4
 
       framedose segment *.png --sampling 0.77 --network unet --out unet-results
+
+      framedose segment Hour_00 --dose 150
 
     Parameters
     ----------
     files
         The micrographs. They are never written to.
     sampling
-        Pixel size in Å per pixel, of all files. A PNG needs it; a TIFF that knows its pixel size does not.
+        Pixel size in Å per pixel, of all files. Needed where a file has none, such as PNG and npy.
     network
         unet or msdnet, as shipped, or the path of a .safetensors file of your own.
     threshold
         Least probability, between 0 and 1, for a pixel to belong to a particle.
+    dose
+        Dose of every frame in e/Å2, if the files do not know it: you are warned where the network has not seen such.
+    allow_unequal
+        Resample pixels that are not square to the finer of their sides.
     out
         Folder for the results. It must not exist, or be empty.
     """
     from framedose.inference.batch import segment_files
 
-    rows = segment_files(files, network=network, sampling=sampling, threshold=threshold, out=out)
+    rows = segment_files(
+        files,
+        network=network,
+        sampling=sampling,
+        threshold=threshold,
+        dose=dose,
+        allow_unequal=allow_unequal,
+        out=out,
+    )
     _print_table(rows)
     print(f"Probability, mask and overlay of every frame, and segmentation.csv, are in {out}")
     _print_warnings(rows)
@@ -55,17 +75,23 @@ def segment(
 
 def _print_table(rows: list[SegmentedFrame]) -> None:
     width = max(len("file"), *(len(row.file) for row in rows))
-    print(f"{'file':<{width}}  frame  area [nm2]  fraction")
+    doses = any(row.dose_per_area is not None for row in rows)
+    print(f"{'file':<{width}}  frame  area [nm2]  fraction" + ("  dose [e/Å2]" if doses else ""))
     for row in rows[:_MOST_LINES]:
+        dose = f"  {'' if row.dose_per_area is None else format(row.dose_per_area, '.4g'):>11}" if doses else ""
         mark = "  !" if row.warning else ""
-        print(f"{row.file:<{width}}  {row.frame:>5}  {row.area_nm2:>10.2f}  {row.fraction:>8.2%}{mark}")
+        print(f"{row.file:<{width}}  {row.frame:>5}  {row.area_nm2:>10.2f}  {row.fraction:>8.2%}{dose}{mark}")
     if len(rows) > _MOST_LINES:
         print(f"... and {len(rows) - _MOST_LINES} more in segmentation.csv")
 
 
 def _print_warnings(rows: list[SegmentedFrame]) -> None:
     """Say each warning once, with the first frame that it is about and the number of the others."""
-    for warning in dict.fromkeys(row.warning for row in rows if row.warning):
-        first, *others = (row for row in rows if row.warning == warning)
+    groups: dict[str, list[SegmentedFrame]] = {}
+    for row in rows:
+        if row.warning:
+            # Warnings that differ by a number only are one.
+            groups.setdefault(re.sub(r"\d[\d.e+-]*", "#", row.warning), []).append(row)
+    for first, *others in groups.values():
         where = f"{first.file}, frame {first.frame}" + (f", and {len(others)} more" if others else "")
-        print(f"framedose: warning: {where}: {warning}", file=sys.stderr)
+        print(f"framedose: warning: {where}: {first.warning}", file=sys.stderr)

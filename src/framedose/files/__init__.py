@@ -1,6 +1,7 @@
 """Files of the microscope: read into calibrated frames, and written so that other programs see the scale."""
 
+from framedose.files.frames import Frames
 from framedose.files.reader import read
 from framedose.files.writer import write_tiff
 
-__all__ = ["read", "write_tiff"]
+__all__ = ["Frames", "read", "write_tiff"]

@@ -1,113 +1,164 @@
-"""One reader for micrographs: a file in, calibrated frames out, or a reason why not."""
+"""One reader for micrographs: a file or a folder in, calibrated frames out, or a reason why not."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from framedose.errors import CalibrationError, FileFormatError, FramedoseError, ImageError
-from framedose.files.calibration import known_sampling
-from framedose.files.tiff import read_tiff
+from framedose.files.calibration import pixel_sides
+from framedose.files.folder import open_folder
+from framedose.files.formats import file_kind
+from framedose.files.frames import Frames
+from framedose.files.plain import open_npy, open_png
+from framedose.files.rawness import rawness_flags
+from framedose.files.source import Source
 from framedose.micrograph import Micrograph
+from framedose.resample import resample
 
-_SIGNATURES = {
-    "PNG": (b"\x89PNG\r\n\x1a\n",),
-    # Classic and BigTIFF, little and big endian.
-    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+
+def _open_tiff(path: Path) -> Source:
+    from framedose.files.tiff import open_tiff  # Each format loads only when it is met.
+
+    return open_tiff(path)
+
+
+def _open_rosetta(kind: str, path: Path) -> Source:
+    from framedose.files.rosetta import open_rosetta
+
+    return open_rosetta(path, kind)
+
+
+_OPENERS: dict[str, Callable[[Path], Source]] = {
+    "PNG": open_png,
+    "npy": open_npy,
+    "TIFF": _open_tiff,
+    "DM": partial(_open_rosetta, "DM"),
+    "EMD": partial(_open_rosetta, "EMD"),
+    "HyperSpy": partial(_open_rosetta, "HyperSpy"),
+    "MRC": partial(_open_rosetta, "MRC"),
+    "SER": partial(_open_rosetta, "TIA"),
+    "EMI": partial(_open_rosetta, "TIA"),
+    "TVIPS": partial(_open_rosetta, "TVIPS"),
 }
-_SUFFIXES = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
-def read(path: str | Path, *, sampling: float | None = None) -> list[Micrograph]:
-    """Read the frames of a PNG or TIFF file.
+def read(path: str | Path, *, sampling: float | None = None, allow_unequal: bool = False) -> Frames:
+    """Open a micrograph, a stack, or a folder with one frame a file.
+
+    DM3 and DM4, EMD, HyperSpy HDF5, MRC, SER and EMI, TIFF, TVIPS, PNG and npy. The frames are read when they are asked
+    for: ``read(path)[0]`` reads one, a loop one after the other.
 
     Parameters
     ----------
     path
-        The file. The pages of a TIFF, or the first axis of a three-dimensional one, are frames.
+        The file; or a folder, whose files are the frames in the order of the numbers in their names, including those in
+        the folders Hour_.. / Minute_.. / Second_.. of an in-situ series.
     sampling
-        Side of a pixel [Å/px]; what the file says of it is then not used. A PNG cannot tell a pixel size of a
-        microscope, so there it must be given.
+        Side of a pixel [Å/px]; what the file says of it is then not used. A PNG or npy cannot tell a pixel size, so
+        there it must be given.
+    allow_unequal
+        Resample pixels that are not square to the finer of their sides, which is then a flag of the frame, instead of
+        refusing them.
 
     Returns
     -------
-    list of Micrograph
-        One per frame, float32 (y, x), in the order of the file. Colour images with three equal channels become grey,
-        and a constant alpha channel is dropped.
+    Frames
+        A sequence of :class:`~framedose.Micrograph`, float32 (y, x), in the order of the file. Colour images with three
+        equal channels become grey, and a constant alpha channel is dropped.
 
     Raises
     ------
     FileFormatError
-        If the file is empty, truncated, damaged, or of a kind that is not read.
+        If the file is empty, truncated, damaged, or of a kind that is not read; when a frame is asked for, too.
     CalibrationError
         If there is no pixel size, or one that cannot be used.
     ImageError
-        If the image is complex, boolean, in colour, constant, or not finite.
+        If the image is complex, boolean, or a spectrum; when a frame is asked for: in colour, constant, or not finite.
     OSError
         If the file is missing or may not be read.
+
+    Examples
+    --------
+    >>> frame = framedose.read("frame.dm4")[0]  # doctest: +SKIP
+    >>> frame.image.shape, frame.sampling, frame.quantity, frame.exposure  # doctest: +SKIP
+    ((1024, 1024), 0.0754, 'counts', 0.5)
     """
     path = Path(path)
     if sampling is not None and not (np.isfinite(sampling) and sampling > 0):
         raise CalibrationError(f"--sampling must be a positive number of Å per pixel, got {sampling}.")
-    kind = _kind(path)
+    open_one = partial(_open_file, sampling=sampling, allow_unequal=allow_unequal)
+    return open_folder(path, open_one) if path.is_dir() else open_one(path)
+
+
+def _open_file(path: Path, *, sampling: float | None, allow_unequal: bool) -> Frames:
+    kind = file_kind(path)
+    with _damage(path, kind):
+        source = _OPENERS[kind](path)
+    if source.dtype.kind == "c":
+        raise ImageError(f"{path}: the image is complex (a Fourier transform or a wave); give the real-space image.")
+    if source.dtype.kind == "b":
+        raise ImageError(f"{path}: the image is boolean (a mask); give the micrograph that it was made from.")
+    sides = pixel_sides(source.scale, sampling=sampling, allow_unequal=allow_unequal, origin=str(path))
+
+    def load(index: int) -> Micrograph:
+        with _damage(path, kind):
+            pixels = source.load(index)
+        return _micrograph(_grey(pixels, origin=str(path)), source, sides, origin=str(path), frame=index)
+
+    return Frames(path, [path], range(source.frames), load)
+
+
+@contextmanager
+def _damage(path: Path, kind: str) -> Iterator[None]:
+    """Say that a file is damaged: a decoder meets that with any exception."""
     try:
-        if kind == "PNG":
-            pixels, found = _read_png(path), None
-        else:
-            pixels, found = read_tiff(path, calibrated=sampling is not None)
+        yield
     except FramedoseError:
         raise
-    except Exception as error:  # A decoder meets damage with any exception.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        remedy = "Copy it again from its source, or export it again without compression."
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        remedy = "Copy it again from its source" + (", or export it without compression." if kind == "TIFF" else ".")
         raise FileFormatError(f"{path}: cannot be decoded as {kind}: {reason}. {remedy}") from error
-    pixels = _grey(pixels, origin=str(path))
-    sampling = known_sampling(sampling or found, origin=str(path))
-    return [Micrograph(frame, sampling, origin=str(path), frame=index) for index, frame in enumerate(pixels)]
 
 
-def _kind(path: Path) -> str:
-    if path.is_dir():
-        raise FileFormatError(f"{path}: is a folder; name the files in it.")
-    with path.open("rb") as file:
-        head = file.read(8)
-    kind = _SUFFIXES.get(path.suffix.lower())
-    if kind is None:
-        raise FileFormatError(
-            f"{path}: cannot be read, framedose reads {', '.join(_SUFFIXES)}. Export it as TIFF (32 or 16 bit)."
-        )
-    if not head:
-        raise FileFormatError(f"{path}: the file is empty. Copy it again from its source.")
-    if not head.startswith(_SIGNATURES[kind]):
-        raise FileFormatError(f"{path}: is not a {kind} file, whatever its name says (it begins with {head!r}).")
-    return kind
-
-
-def _read_png(path: Path) -> npt.NDArray[Any]:
-    with Image.open(path, formats=["PNG"]) as image:
-        # A palette holds the grey levels or the colours.
-        return np.asarray(image.convert("RGBA") if image.mode == "P" else image)[np.newaxis]
-
-
-def _grey(pixels: npt.NDArray[Any], *, origin: str) -> npt.NDArray[np.float32]:
-    """Return (frames, y, x) float32 from (frames, y, x) or (frames, y, x, channels) of any kind of number."""
+def _grey(pixels: npt.NDArray[Any], *, origin: str) -> npt.NDArray[Any]:
+    """Return (y, x) from (y, x) or (y, x, channels), in the type of the file."""
     if not pixels.size:
         raise FileFormatError(f"{origin}: holds no pixels, shape {pixels.shape}. Copy it again from its source.")
-    if pixels.dtype.kind == "c":
-        raise ImageError(f"{origin}: the image is complex (a Fourier transform or a wave); give the real-space image.")
-    if pixels.dtype.kind == "b":
-        raise ImageError(f"{origin}: the image is boolean (a mask); give the micrograph that it was made from.")
-    if pixels.ndim == 4:
-        if pixels.shape[-1] in (2, 4):
-            alpha, pixels = pixels[..., -1], pixels[..., :-1]
-            if alpha.min() != alpha.max():
-                raise ImageError(f"{origin}: parts of the image are transparent; export it without an alpha channel.")
-        if (pixels != pixels[..., :1]).any():
-            raise ImageError(
-                f"{origin}: the colour channels differ (false colour or coloured marks); export the image in grey."
-            )
-        pixels = pixels[..., 0]
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.shape[-1] in (2, 4):
+        alpha, pixels = pixels[..., -1], pixels[..., :-1]
+        if alpha.min() != alpha.max():
+            raise ImageError(f"{origin}: parts of the image are transparent; export it without an alpha channel.")
+    coloured = (pixels != pixels[..., :1]).any(axis=-1).mean()
+    if coloured:
+        raise ImageError(
+            f"{origin}: the colour channels differ in {coloured:.2%} of the pixels (false colour, or coloured marks to "
+            "crop away); export the image in grey."
+        )
+    return pixels[..., 0]
+
+
+def _micrograph(
+    pixels: npt.NDArray[Any], source: Source, sides: tuple[float, float], *, origin: str, frame: int
+) -> Micrograph:
     with np.errstate(over="ignore"):  # Too large for float32 becomes infinity, which Micrograph refuses.
-        return pixels.astype(np.float32)
+        image = pixels.astype(np.float32)
+    flags = rawness_flags(pixels)
+    quantity, dose = "normalised" if pixels.dtype.itemsize == 1 and flags else "counts", None
+    if source.electrons is not None:
+        gain, zero = source.electrons
+        electrons = (image - np.float32(zero)) * np.float32(gain)
+        if electrons.mean() > 0:  # Otherwise the calibration is not one.
+            image, quantity, dose = electrons, "electrons", float(electrons.mean()) / (sides[0] * sides[1])
+    sampling = min(sides)
+    if sides[0] != sides[1]:
+        image, _ = resample(image, sides, sampling)
+        flags += (f"resampled: its pixels were {sides[0]:g} x {sides[1]:g} Å (y, x)",)
+    return Micrograph(image, sampling, quantity, origin, frame, source.exposure, dose, flags)

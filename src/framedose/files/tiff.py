@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import numpy.typing as npt
 import tifffile
 
 from framedose.errors import FileFormatError, ImageError
-from framedose.files.calibration import pixel_size
+from framedose.files.calibration import Scale
+from framedose.files.source import Source
 
 # Tags of Gatan's DigitalMicrograph: unit and size of a pixel along x and y.
 DM_UNIT_X, DM_UNIT_Y, DM_SIZE_X, DM_SIZE_Y = 65003, 65004, 65009, 65010
@@ -21,16 +22,11 @@ DM_UNIT_X, DM_UNIT_Y, DM_SIZE_X, DM_SIZE_Y = 65003, 65004, 65009, 65010
 _COARSEST_PLAUSIBLE = 100.0
 _ANGSTROMS_PER_RESOLUTION_UNIT = {2: 2.54e8, 3: 1e8}
 
+Load = Callable[[int], npt.NDArray[Any]]
 
-def read_tiff(path: Path, *, calibrated: bool) -> tuple[npt.NDArray[Any], float | None]:
-    """Return the pixels, shape (frames, y, x) or (frames, y, x, channels), and the pixel size [Å/px] or None.
 
-    Parameters
-    ----------
-    path
-        The file.
-    calibrated
-        The pixel size is known already: do not look for it.
+def open_tiff(path: Path) -> Source:
+    """Find the frames and the scale; frames are read when they are asked for.
 
     Raises
     ------
@@ -38,61 +34,104 @@ def read_tiff(path: Path, *, calibrated: bool) -> tuple[npt.NDArray[Any], float 
         If the data are damaged, or the file holds several series of images.
     ImageError
         If there is more than one frame axis.
-    CalibrationError
-        If the pixel size is not a length, or the pixels are not square.
     """
     with _damage_is_an_error(path), tifffile.TiffFile(path) as file:
-        # Reduced copies of an image (thumbnails) are not data.
-        series = [one for one in file.series if not one.keyframe.is_reduced]
-        if len(series) != 1:
-            shapes = ", ".join(str(one.shape) for one in series)
-            raise FileFormatError(
-                f"{path}: holds {len(series)} images of different shapes ({shapes}). Save the one to use alone."
+        number = _series_number(file, path)
+        series = file.series[number]
+        frame_axes = series.axes.replace("S", "").removesuffix("YX")
+        if len(frame_axes) > 1:
+            raise ImageError(
+                f"{path}: has the axes {series.axes}, shape {series.shape}; split it into stacks with one axis of "
+                "frames."
             )
-        pixels, axes = series[0].asarray(), series[0].axes
-        if series[0].keyframe.colormap is not None:
-            pixels, axes = series[0].keyframe.colormap.T[pixels], f"{axes}S"
-        sampling = None if calibrated else _sampling(file, origin=str(path))
-    if "S" in axes:
-        pixels = np.moveaxis(pixels, axes.index("S"), -1)
-    frame_axes = axes.replace("S", "").removesuffix("YX")
-    if len(frame_axes) > 1:
-        raise ImageError(
-            f"{path}: has the axes {axes}, shape {pixels.shape}; split it into stacks with one axis of frames."
+        frames = series.shape[series.axes.index(frame_axes)] if frame_axes else 1
+        frames_first = not frame_axes or series.axes.startswith(frame_axes)
+        if series.dataoffset is not None and frames_first:
+            load = _contiguous(path, series, file.byteorder, frames)
+        else:
+            load = _paged(path, number)
+        return Source(frames, series.dtype, _with_colours_last(load, series, frame_axes), scale=_scale(file))
+
+
+def _series_number(file: tifffile.TiffFile, path: Path) -> int:
+    # Reduced copies of an image (thumbnails) are not data, and neither is a colour picture of the one grey image.
+    full = [number for number, one in enumerate(file.series) if not one.keyframe.is_reduced]
+    grey = [number for number in full if "S" not in file.series[number].axes]
+    chosen = grey if len(grey) == 1 else full
+    if len(chosen) != 1:
+        shapes = ", ".join(str(file.series[number].shape) for number in chosen)
+        raise FileFormatError(
+            f"{path}: holds {len(chosen)} images of different shapes ({shapes}). Save the one to use alone."
         )
-    return (pixels if frame_axes else pixels[np.newaxis]), sampling
+    return chosen[0]
 
 
-def _sampling(file: tifffile.TiffFile, *, origin: str) -> float | None:
-    """Return the pixel size [Å] from ImageJ, DigitalMicrograph, OME, or TIFF's own tags, the first that has one."""
+def _contiguous(path: Path, series: tifffile.TiffPageSeries, byteorder: str, frames: int) -> Load:
+    """Read frames that lie one after the other, without a map of the file that would stay in memory."""
+    dtype = series.dtype.newbyteorder(byteorder)
+    shape = series.shape[1:] if frames > 1 else series.shape
+    size = math.prod(shape) * dtype.itemsize
+    needed = series.dataoffset + frames * size
+    if path.stat().st_size < needed:
+        raise FileFormatError(f"{path}: is truncated, it should have {needed} bytes. Copy it again from its source.")
+    return lambda index: np.fromfile(path, dtype, math.prod(shape), offset=series.dataoffset + index * size).reshape(
+        shape
+    )
+
+
+def _paged(path: Path, number: int) -> Load:
+    """Decode the page of a frame, or all of a series whose pages are not its frames."""
+
+    def load(index: int) -> npt.NDArray[Any]:
+        with _damage_is_an_error(path), tifffile.TiffFile(path) as file:
+            series = file.series[number]
+            frame_axes = series.axes.replace("S", "").removesuffix("YX")
+            if not frame_axes:
+                return np.asarray(series.asarray())
+            axis = series.axes.index(frame_axes)
+            if axis == 0 and len(series.pages) == series.shape[0]:
+                return np.asarray(series.pages[index].asarray()).reshape(series.shape[1:])
+            return np.asarray(np.take(series.asarray(), index, axis=axis))
+
+    return load
+
+
+def _with_colours_last(load: Load, series: tifffile.TiffPageSeries, frame_axes: str) -> Load:
+    colormap = series.keyframe.colormap
+    axes = series.axes.replace(frame_axes, "") if frame_axes else series.axes
+    if colormap is not None:
+        return lambda index: colormap.T[load(index)]
+    if "S" in axes:
+        return lambda index: np.moveaxis(load(index), axes.index("S"), -1)
+    return load
+
+
+def _scale(file: tifffile.TiffFile) -> Scale | None:
+    """Return the pixel size of ImageJ, DigitalMicrograph, OME, or TIFF's own tags, the first that has one."""
     page = file.pages.first
-    per_unit_x, per_unit_y = page.resolution
-    per_pixel_x, per_pixel_y = (1 / value if value > 0 else math.nan for value in (per_unit_x, per_unit_y))
-    candidates: list[tuple[float, float, str]] = []
+    per_pixel_x, per_pixel_y = (1 / value if value > 0 else math.nan for value in page.resolution)
+    candidates: list[Scale] = []
     if file.imagej_metadata:
         # ImageJ escapes what is not ASCII: \u00B5m, \u00C5.
         unit = str(file.imagej_metadata.get("unit", "")).encode("latin-1", "replace").decode("unicode_escape")
-        candidates.append((per_pixel_y, per_pixel_x, unit))
+        candidates.append(Scale(per_pixel_y, per_pixel_x, unit, unit))
     if all(tag in page.tags for tag in (DM_UNIT_X, DM_UNIT_Y, DM_SIZE_X, DM_SIZE_Y)):
         unit_x, unit_y, size_x, size_y = (page.tags[tag].value for tag in (DM_UNIT_X, DM_UNIT_Y, DM_SIZE_X, DM_SIZE_Y))
-        if unit_x == unit_y:
-            candidates.append((size_y, size_x, unit_x))
+        candidates.append(Scale(size_y, size_x, str(unit_y), str(unit_x)))
     if file.ome_metadata:
         candidates.append(_ome(file.ome_metadata))
-    for y, x, unit in candidates:
-        sampling = pixel_size(y, x, unit, origin=origin)
-        if sampling is not None:
-            return sampling
-    scale = _ANGSTROMS_PER_RESOLUTION_UNIT.get(int(page.resolutionunit), math.nan)
-    sampling = pixel_size(per_pixel_y * scale, per_pixel_x * scale, "Å", origin=origin)
-    return sampling if sampling is not None and sampling < _COARSEST_PLAUSIBLE else None
+    printed = _ANGSTROMS_PER_RESOLUTION_UNIT.get(int(page.resolutionunit), math.nan)
+    if max(per_pixel_y, per_pixel_x) * printed < _COARSEST_PLAUSIBLE:
+        candidates.append(Scale(per_pixel_y * printed, per_pixel_x * printed, "Å", "Å"))
+    return next((scale for scale in candidates if scale.present), None)
 
 
-def _ome(xml: str) -> tuple[float, float, str]:
+def _ome(xml: str) -> Scale:
     image = tifffile.xml2dict(xml)["OME"]["Image"]
     pixels = (image[0] if isinstance(image, list) else image)["Pixels"]
-    y, x = (float(pixels.get(key, math.nan)) for key in ("PhysicalSizeY", "PhysicalSizeX"))
-    return y, x, str(pixels.get("PhysicalSizeXUnit", "µm"))
+    y, x = (float(pixels.get(f"PhysicalSize{axis}", math.nan)) for axis in "YX")
+    unit_y, unit_x = (str(pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "YX")
+    return Scale(y, x, unit_y, unit_x)
 
 
 @contextmanager

@@ -1,24 +1,36 @@
 """Files in, files out: segment micrographs and write what was seen, all of it or nothing."""
 
+from __future__ import annotations
+
 import csv
+import errno
+import hashlib
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from framedose.atomic import write_aside, write_json
-from framedose.errors import ConfigurationError, OutputExistsError
-from framedose.files import read, write_tiff
+from framedose.errors import ConfigurationError, FramedoseError, OutputError, OutputExistsError
+from framedose.files import Frames, read
+from framedose.files.writer import tiff_writer
 from framedose.inference.overlay import write_overlay
 from framedose.inference.predict import check
-from framedose.inference.segment import check_threshold, segment
-from framedose.networks.weights import LoadedNetwork, load_network
+from framedose.inference.segment import check_options, segment
 from framedose.progress import progress
 from framedose.provenance import file_digest, versions
+
+if TYPE_CHECKING:
+    from framedose.networks.weights import LoadedNetwork
+
+# Checking fewer frames than this takes no time that needs a progress bar.
+_MANY = 50
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,8 @@ class SegmentedFrame:
     """Area of the mask [nm2]."""
     fraction: float
     """Share of the frame that the mask covers."""
+    dose_per_area: float | None
+    """Dose of the frame [e/Å2], where it is known."""
     warning: str
     """Why the result may not be trusted, or nothing."""
 
@@ -43,26 +57,32 @@ def segment_files(
     network: str | Path = "msdnet",
     sampling: float | None = None,
     threshold: float = 0.9,
+    dose: float | None = None,
+    allow_unequal: bool = False,
     out: str | Path = "framedose-segment",
 ) -> list[SegmentedFrame]:
     """Segment the micrographs in ``files`` and write the results into a new folder.
 
     All inputs are read and checked before anything is written, and the folder appears under its name when it is
-    complete: a failure leaves nothing behind. For every file NAME it holds, in the shape and with the pixel size of the
-    input, NAME_probability.tif (float32) and NAME_mask.tif (uint8, 0 and 255); to be looked at, NAME_overlay.png, or
-    NAME_overlay_frame0.png and so on for a stack; for all together ``segmentation.csv`` and, saying how they were made,
-    ``segmentation.json``.
+    complete: a failure leaves nothing behind. Frames are read, segmented and written one by one. For every input NAME
+    the folder holds, in the shape and with the pixel size of the input, NAME_probability.tif (float32) and
+    NAME_mask.tif (uint8, 0 and 255); to be looked at, NAME_overlay.png, or NAME_overlay_frame0.png and so on for a
+    stack; for all together ``segmentation.csv`` and, saying how they were made, ``segmentation.json``.
 
     Parameters
     ----------
     files
-        PNG or TIFF files, single frames or stacks.
+        What :func:`framedose.read` reads: files, single frames or stacks, and folders of frames.
     network
         ``"unet"``, ``"msdnet"``, or the path of a weights file.
     sampling
         Side of a pixel [Å/px] of all files; None takes it from each file.
     threshold
         Least probability of a pixel in the mask, between 0 and 1.
+    dose
+        Dose of every frame [e/Å2], for the warnings and the table; None takes it from each file.
+    allow_unequal
+        Resample pixels that are not square to the finer of their sides.
     out
         The folder to make; it must not exist, or be empty.
 
@@ -74,30 +94,39 @@ def segment_files(
     Raises
     ------
     ConfigurationError
-        If there is no file, two files would write the same results, the threshold is not between 0 and 1, or the folder
-        cannot be made.
+        If there is no file, two files would write the same results, the threshold is not between 0 and 1, the dose is
+        not positive, or the folder cannot be made.
     OutputExistsError
         If ``out`` holds something.
+    OutputError
+        If the results cannot be written, for example because the disk is full.
     WeightsError, FileFormatError, CalibrationError, ImageError
         If the network or one of the files cannot be used.
     """
     paths = [Path(file) for file in files]
     out = Path(out)
-    check_threshold(threshold)
+    check_options(threshold=threshold, dose=dose)
     _refuse_used_folder(out)
     _refuse_equal_names(paths)
+    inputs = [read(path, sampling=sampling, allow_unequal=allow_unequal) for path in paths]
+    from framedose.networks.weights import load_network  # Loads torch, for which a wrong file name need not wait.
+
     loaded = load_network(network)
-    # Read twice, so that one file at a time is in memory.
-    frames = [_checked_frames(path, loaded, sampling) for path in paths]
+    total = sum(len(frames) for frames in inputs)
+    every_frame = (one for frames in inputs for one in frames)
+    for micrograph in progress(every_frame, total=total, label="check") if total > _MANY else every_frame:
+        check(micrograph, loaded)
     with _new_folder(out) as folder:
-        work = _segment_each(paths, loaded, folder, sampling=sampling, threshold=threshold)
-        rows = list(progress(work, total=sum(frames), label="segment"))
+        work = (row for frames in inputs for row in _segment_each(frames, loaded, folder, threshold, dose))
+        rows = list(progress(work, total=total, label="segment"))
         settings = {
             "network": loaded.name,
             "network_metadata": loaded.metadata.model_dump(mode="json"),
             "sampling": sampling,
             "threshold": threshold,
-            "inputs": {str(path): file_digest(path) for path in paths},
+            "dose": dose,
+            "allow_unequal": allow_unequal,
+            "inputs": {str(frames.origin): _digest(frames) for frames in inputs},
             "versions": versions(),
         }
         write_json(folder / "segmentation.json", settings)
@@ -106,43 +135,54 @@ def segment_files(
 
 
 def _segment_each(
-    paths: Sequence[Path], network: LoadedNetwork, folder: Path, *, sampling: float | None, threshold: float
+    frames: Frames, network: LoadedNetwork, folder: Path, threshold: float, dose: float | None
 ) -> Iterator[SegmentedFrame]:
-    for path in paths:
-        micrographs = read(path, sampling=sampling)
-        shape = (len(micrographs), *micrographs[0].image.shape)
-        probability, mask = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-        for index, micrograph in enumerate(micrographs):
-            result = segment(micrograph, network, threshold=threshold)
-            probability[index], mask[index] = result.probability, result.mask * np.uint8(255)
-            number = f"_frame{index:0{len(str(len(micrographs) - 1))}d}" if len(micrographs) > 1 else ""
-            write_overlay(
-                folder / f"{path.stem}_overlay{number}.png", micrograph.image, result.mask, micrograph.sampling
+    name = _result_name(frames.origin)
+    first, total = frames[0], len(frames)
+    probabilities = tiff_writer(
+        folder / f"{name}_probability.tif", frames=total, frame_bytes=4 * first.image.size, sampling=first.sampling
+    )
+    masks = tiff_writer(
+        folder / f"{name}_mask.tif", frames=total, frame_bytes=first.image.size, sampling=first.sampling
+    )
+    with probabilities as write_probability, masks as write_mask:
+        for index, micrograph in enumerate(frames):
+            result = segment(micrograph, network, threshold=threshold, dose=dose)
+            write_probability(result.probability)
+            write_mask(result.mask * np.uint8(255))
+            number = f"_frame{index:0{len(str(total - 1))}d}" if total > 1 else ""
+            write_overlay(folder / f"{name}_overlay{number}.png", micrograph.image, result.mask, micrograph.sampling)
+            yield SegmentedFrame(
+                frames.origin.name,
+                index,
+                result.area_nm2,
+                result.fraction,
+                dose if dose is not None else micrograph.dose_per_area,
+                "; ".join(result.warnings),
             )
-            yield SegmentedFrame(path.name, index, result.area_nm2, result.fraction, "; ".join(result.warnings))
-        single = 0 if len(micrographs) == 1 else slice(None)
-        write_tiff(folder / f"{path.stem}_probability.tif", probability[single], micrographs[0].sampling)
-        write_tiff(folder / f"{path.stem}_mask.tif", mask[single], micrographs[0].sampling)
 
 
-def _checked_frames(path: Path, network: LoadedNetwork, sampling: float | None) -> int:
-    """Return the number of frames of a file that can be segmented, or raise."""
-    micrographs = read(path, sampling=sampling)
-    for micrograph in micrographs:
-        check(micrograph, network)
-    return len(micrographs)
+def _digest(frames: Frames) -> str:
+    """Return the SHA-256 of a file, or that of those of the files in a folder, in order."""
+    digests = [file_digest(file) for file in frames.files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _result_name(path: Path) -> str:
+    return path.name if path.is_dir() else path.stem
 
 
 def _refuse_equal_names(paths: Sequence[Path]) -> None:
     if not paths:
-        raise ConfigurationError("No file to segment: name at least one PNG or TIFF file.")
+        raise ConfigurationError("No file to segment: name at least one file or folder of frames.")
     seen: dict[str, Path] = {}
     for path in paths:
         # Some file systems do not tell A from a.
-        other = seen.setdefault(path.stem.casefold(), path)
+        name = _result_name(path)
+        other = seen.setdefault(name.casefold(), path)
         if other is not path:
             raise ConfigurationError(
-                f"{other} and {path} would both write {path.stem}_mask.tif; segment them apart, each with its --out."
+                f"{other} and {path} would both write {name}_mask.tif; segment them apart, each with its --out."
             )
 
 
@@ -160,7 +200,8 @@ def _refuse_used_folder(out: Path) -> None:
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
     """Give a hidden folder beside ``out`` to fill, and make it ``out`` when the block ends well."""
-    aside = out.absolute().with_name(f".{out.absolute().name}.{uuid.uuid4().hex[:8]}")
+    # What a killed process leaves says that it is not a result.
+    aside = out.absolute().with_name(f".{out.absolute().name}.unfinished-{uuid.uuid4().hex[:8]}")
     try:
         aside.mkdir(parents=True)
     except OSError as error:
@@ -172,8 +213,14 @@ def _new_folder(out: Path) -> Iterator[Path]:
         if out.exists():
             out.rmdir()  # Empty, or another process has filled it meanwhile and this raises.
         aside.rename(out)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(aside, ignore_errors=True)
+        if isinstance(error, OSError) and not isinstance(error, FramedoseError):
+            # NumPy reports a full disk without a number, as "100 requested and 60 written".
+            full = error.errno is None or error.errno in _DISK_FULL
+            remedy = "Free some space, or choose another --out" if full else "Choose another --out"
+            reason = error.strerror or str(error)
+            raise OutputError(f"--out {str(out)!r} cannot be written: {reason}. Nothing was kept. {remedy}.") from error
         raise
 
 

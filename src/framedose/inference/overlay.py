@@ -7,7 +7,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from framedose.atomic import write_aside
-from framedose.inference.resample import resample_to_shape
+from framedose.resample import resample_to_shape
 
 _CYAN = (0, 255, 255)
 # Short side of the picture [px]: small frames are enlarged, and large ones reduced, by whole numbers.

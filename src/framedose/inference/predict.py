@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from framedose.errors import CalibrationError, ImageError
-from framedose.inference.resample import resample, resample_to_shape, resampled_shape
 from framedose.micrograph import Micrograph
+from framedose.resample import resample, resample_to_shape, resampled_shape
 
 if TYPE_CHECKING:
     from framedose.networks.weights import LoadedNetwork
@@ -71,11 +71,30 @@ def check(micrograph: Micrograph, network: LoadedNetwork) -> tuple[str, ...]:
             f"{network.minimum_size * network.sampling / 10:.3g} nm ({network.minimum_size} pixels) each way. "
             "Give a larger field, or correct the pixel size with --sampling."
         )
+    return (*_outside_training(micrograph, network), *_not_raw(micrograph))
+
+
+def _outside_training(micrograph: Micrograph, network: LoadedNetwork) -> list[str]:
+    warnings = []
     # Finer pixels are summed, as in training; coarser ones lack detail that the network has learned to use.
-    trained = network.metadata.sampling
+    sampling, trained = micrograph.sampling, network.metadata.sampling
     if sampling > trained.high:
-        return (
+        warnings.append(
             f"pixel size {sampling:g} Å/px is coarser than the {trained.low:g} to {trained.high:g} Å/px that network "
-            f"{network.name!r} was trained on: the image is interpolated and the result less certain",
+            f"{network.name!r} was trained on: the image is interpolated and the result less certain"
         )
-    return ()
+    dose, trained = micrograph.dose_per_area, network.metadata.dose
+    if dose is not None and not trained.low <= dose <= trained.high:
+        consequence = "particles may be missed" if dose < trained.low else "nothing is known of such frames"
+        warnings.append(
+            f"dose {dose:.3g} e/Å2 lies outside the {trained.low:g} to {trained.high:g} e/Å2 that network "
+            f"{network.name!r} was trained on: {consequence}"
+        )
+    return warnings
+
+
+def _not_raw(micrograph: Micrograph) -> list[str]:
+    if not micrograph.flags:
+        return []
+    names = ", ".join(flag.split(":")[0] for flag in micrograph.flags)
+    return [f"not a raw frame ({names}): the network was trained on raw ones"]

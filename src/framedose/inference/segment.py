@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from framedose.errors import ConfigurationError
+from framedose.errors import CalibrationError, ConfigurationError
 from framedose.inference.predict import check, predict
 from framedose.micrograph import Micrograph
 
@@ -32,28 +34,53 @@ class Segmentation:
     """Why the result may not be trusted, one sentence each; empty if nothing speaks against it."""
 
 
-def segment(micrograph: Micrograph, network: LoadedNetwork, *, threshold: float = 0.9) -> Segmentation:
+def segment(
+    image: Micrograph | npt.NDArray[Any],
+    network: LoadedNetwork | str | Path = "msdnet",
+    *,
+    threshold: float = 0.9,
+    sampling: float | None = None,
+    dose: float | None = None,
+) -> Segmentation:
     """Segment the particles in one micrograph.
 
     Parameters
     ----------
-    micrograph
-        The frame, any quantity, with its pixel size.
+    image
+        A frame of :func:`framedose.read`, any quantity; or an array (y, x), together with ``sampling``.
     network
-        From :func:`framedose.networks.weights.load_network`.
+        ``"unet"``, ``"msdnet"``, the path of a weights file, or, to load it once for many frames, what
+        :func:`framedose.load_network` returns.
     threshold
         Least probability of a pixel in the mask, between 0 and 1.
+    sampling
+        Side of a pixel [Å/px], for an array; a micrograph has its own.
+    dose
+        Dose of the frame [e/Å2], if it is known better than the micrograph has it.
 
     Raises
     ------
     ConfigurationError
-        If the threshold is not between 0 and 1.
+        If the threshold is not between 0 and 1, or the dose is not a positive number.
     CalibrationError
-        If the pixels are too coarse to carry the lattice of the particle.
+        If there is no pixel size, or the pixels are too coarse to carry the lattice of the particle.
     ImageError
-        If the field of view is smaller than the network needs.
+        If the field of view is smaller than the network needs, or an array is not an image.
+    WeightsError
+        If the network cannot be loaded.
+
+    Examples
+    --------
+    >>> result = framedose.segment(framedose.read("frame.dm4")[0])  # doctest: +SKIP
+    >>> result.area_nm2, result.warnings  # doctest: +SKIP
+    (12.4, ())
     """
-    check_threshold(threshold)
+    check_options(threshold=threshold, dose=dose)
+    micrograph = _micrograph(image, sampling=sampling, dose=dose)
+    if isinstance(network, str | Path):
+        from framedose.networks.weights import load_network  # Loads torch.
+
+        network = load_network(network)
     warnings = check(micrograph, network)
     probability = predict(micrograph, network)
     mask = probability >= threshold
@@ -66,7 +93,19 @@ def segment(micrograph: Micrograph, network: LoadedNetwork, *, threshold: float 
     return Segmentation(probability, mask, area, float(mask.mean()), warnings)
 
 
-def check_threshold(threshold: float) -> None:
-    """Raise ConfigurationError unless ``threshold`` lies between 0 and 1."""
+def check_options(*, threshold: float, dose: float | None) -> None:
+    """Raise ConfigurationError unless ``threshold`` lies between 0 and 1 and ``dose`` is positive."""
     if not 0 < threshold < 1:
         raise ConfigurationError(f"--threshold must lie between 0 and 1, both excluded, got {threshold}.")
+    if dose is not None and not (math.isfinite(dose) and dose > 0):
+        raise ConfigurationError(f"--dose must be a positive number of electrons per Å2 and frame, got {dose}.")
+
+
+def _micrograph(image: Micrograph | npt.NDArray[Any], *, sampling: float | None, dose: float | None) -> Micrograph:
+    if not isinstance(image, Micrograph):
+        if sampling is None:
+            raise CalibrationError("An array has no pixel size; give it with sampling (Å per pixel).")
+        image = Micrograph(np.asarray(image, dtype=np.float32), sampling)
+    elif sampling is not None:
+        image = replace(image, sampling=sampling)
+    return image if dose is None else replace(image, dose_per_area=dose)

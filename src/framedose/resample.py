@@ -16,7 +16,11 @@ Image = npt.NDArray[np.floating[Any]] | npt.NDArray[np.bool_]
 _LINEAR, _CUBIC = 1, 3
 
 
-def resampled_shape(shape: tuple[int, ...], sampling_from: float, sampling_to: float) -> tuple[int, int]:
+# Both sides of a pixel (y, x), or the one of a square pixel [Å/px].
+Sides = float | tuple[float, float]
+
+
+def resampled_shape(shape: tuple[int, ...], sampling_from: Sides, sampling_to: float) -> tuple[int, int]:
     """Return the shape (y, x) of an image of ``shape`` with pixels of another size [Å/px], at least one pixel.
 
     Examples
@@ -24,12 +28,12 @@ def resampled_shape(shape: tuple[int, ...], sampling_from: float, sampling_to: f
     >>> resampled_shape((512, 1024), 0.075, 0.3)
     (128, 256)
     """
-    y, x = (max(1, round(size * sampling_from / sampling_to)) for size in shape)
+    y, x = (max(1, round(size * side / sampling_to)) for size, side in zip(shape, _both(sampling_from), strict=True))
     return y, x
 
 
 def resample(
-    image: Image, sampling_from: float, sampling_to: float
+    image: Image, sampling_from: Sides, sampling_to: float
 ) -> tuple[npt.NDArray[np.float32], tuple[float, float]]:
     """Give an image other pixels over the same field of view.
 
@@ -37,8 +41,10 @@ def resample(
     ----------
     image
         Shape (y, x).
-    sampling_from, sampling_to
-        Side of a pixel now, and wanted [Å/px].
+    sampling_from
+        Side of a pixel now, or its sides (y, x) if it is not square [Å/px].
+    sampling_to
+        Side wanted [Å/px].
 
     Returns
     -------
@@ -56,8 +62,13 @@ def resample(
     (0.2, 0.2)
     """
     shape = resampled_shape(image.shape, sampling_from, sampling_to)
-    y, x = (sampling_from * (old / new) for old, new in zip(image.shape, shape, strict=True))
+    sides = _both(sampling_from)
+    y, x = (side * (old / new) for side, old, new in zip(sides, image.shape, shape, strict=True))
     return _to_shape(image, shape, order=_CUBIC), (y, x)
+
+
+def _both(sides: Sides) -> tuple[float, float]:
+    return sides if isinstance(sides, tuple) else (sides, sides)
 
 
 def resample_to_shape(image: Image, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

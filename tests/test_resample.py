@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framedose.inference.resample import resample, resample_to_shape
+from framedose.resample import resample, resample_to_shape
 
 NOISE = np.random.default_rng(3).normal(5, 1, (96, 120)).astype(np.float32)
 
