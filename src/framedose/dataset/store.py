@@ -8,60 +8,63 @@ import numpy.typing as npt
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from framedose.atomic import folder_aside
 from framedose.dataset.recipe import DatasetRecipe, Split
 from framedose.errors import FileFormatError, OutputExistsError
 from framedose.microscope.conditions import Conditions
 
 
-def create_waves(path: Path, recipe: DatasetRecipe, split: Split, digest: str) -> zarr.Array[Any]:
-    """Make or reopen the array of exit waves of a split: complex64, shape (specimens, y, x), one chunk each."""
+def create_waves(path: Path, recipe: DatasetRecipe, split: Split, digest: str) -> None:
+    """Make the array of exit waves of a split: complex64, shape (specimens, y, x), one chunk each.
+
+    One that is there stays; any number of processes may do this at the same time.
+    """
     gpts = recipe.exit_wave.stored_gpts(recipe.extent)
-    return _array(path, split.name, (split.specimens, gpts, gpts), (1, gpts, gpts), None, "complex64", digest)
+    if not (path / split.name).exists():
+        zarr.open_group(path, mode="a")
+        with folder_aside(path / split.name) as aside:
+            _array(aside, (split.specimens, gpts, gpts), (1, gpts, gpts), None, "complex64", digest)
+    _check_made_from(path, split.name, digest)
 
 
-def create_images(path: Path, recipe: DatasetRecipe, split: Split, seed: int, digest: str) -> zarr.Group:
-    """Make or reopen a split's images and masks, shape (fields, images, y, x), one shard for each field.
+def create_images(path: Path, recipe: DatasetRecipe, split: Split, seed: int, digest: str) -> None:
+    """Make a split's arrays of images and masks, shape (fields, images, y, x), one shard for each field.
 
     The conditions of every image stand beside them: float64, shape (fields, images, 6), in the order of
-    ``attrs["conditions"]``; their sampling is that of the stored, summed pixels.
+    ``attrs["conditions"]``; their sampling is that of the stored, summed pixels. What is there stays, as for the waves.
     """
+    if not (path / split.name).exists():
+        zarr.open_group(path, mode="a")
+        with folder_aside(path / split.name) as aside:
+            _fill(aside, recipe, split, seed, digest)
+    _check_made_from(path, f"{split.name}/images", digest)
+
+
+def _fill(folder: Path, recipe: DatasetRecipe, split: Split, seed: int, digest: str) -> None:
+    keys = list(Conditions.model_fields)
+    zarr.create_group(folder, attributes={"conditions": keys, "kinds": list(split.kinds), "doses": split.doses})
     size = recipe.image_size
     shape = (len(split.kinds), split.images, size, size)
     for name, kind in (("images", "float16"), ("masks", "bool")):
-        _array(path, f"{split.name}/{name}", shape, (1, 1, size, size), (1, split.images, size, size), kind, digest)
+        _array(folder / name, shape, (1, 1, size, size), (1, split.images, size, size), kind, digest)
     table = np.array(
         [
             [
-                [getattr(c, key) * (recipe.binning if key == "sampling" else 1) for key in Conditions.model_fields]
+                [getattr(c, key) * (recipe.binning if key == "sampling" else 1) for key in keys]
                 for image in range(split.images)
                 for c in [split.conditions(recipe, seed, index, image)]
             ]
             for index in range(len(split.kinds))
         ]
     )
-    _array(path, f"{split.name}/conditions", table.shape, table.shape, None, "float64", digest)[...] = table
-    group = zarr.open_group(path, path=split.name, mode="r+")
-    group.attrs.update({"conditions": list(Conditions.model_fields), "kinds": list(split.kinds), "doses": split.doses})
-    return group
+    _array(folder / "conditions", table.shape, table.shape, None, "float64", digest)[...] = table
 
 
 def _array(
-    path: Path,
-    name: str,
-    shape: tuple[int, ...],
-    chunks: tuple[int, ...],
-    shards: tuple[int, ...] | None,
-    dtype: str,
-    digest: str,
+    path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], shards: tuple[int, ...] | None, dtype: str, digest: str
 ) -> zarr.Array[Any]:
-    root = zarr.open_group(path, mode="a")
-    if name in root:
-        array = root[name]
-        if not isinstance(array, zarr.Array) or array.attrs.get("made_from") != digest:
-            raise OutputExistsError(f"{str(path)!r} holds {name!r} of another recipe or seed. Choose another folder.")
-        return array
-    return root.create_array(
-        name,
+    return zarr.create_array(
+        path,
         shape=shape,
         chunks=chunks,
         shards=shards,
@@ -70,6 +73,15 @@ def _array(
         compressors=(ZstdCodec(level=1), Crc32cCodec()),
         attributes={"made_from": digest},
     )
+
+
+def _check_made_from(path: Path, name: str, digest: str) -> None:
+    try:
+        found = zarr.open_array(path, path=name, mode="r").attrs.get("made_from")
+    except FileNotFoundError:
+        found = None
+    if found != digest:
+        raise OutputExistsError(f"{str(path)!r} holds {name!r} of another recipe or seed. Choose another folder.")
 
 
 def written(path: Path, name: str) -> set[int]:

@@ -1,6 +1,6 @@
 """The exit wave of a specimen, by abTEM's multislice algorithm: the expensive part, reused for many images."""
 
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,8 @@ from scipy.fft import next_fast_len
 
 from framedose.config import Settings
 from framedose.microscope.optics import fourier_resample
+
+Device = Literal["cpu", "cuda"]
 
 
 class ExitWaveConfig(Settings):
@@ -39,7 +41,7 @@ class ExitWaveConfig(Settings):
         return int(next_fast_len(2 * int(np.ceil(self.band_limit * extent)) + 1, real=True))
 
 
-def exit_wave(atoms: Atoms, config: ExitWaveConfig) -> npt.NDArray[np.complex64]:
+def exit_wave(atoms: Atoms, config: ExitWaveConfig, device: Device = "cpu") -> npt.NDArray[np.complex64]:
     """Compute the wave behind a specimen, for a plane wave of unit intensity.
 
     Lobato potentials, infinite projection. The wave is computed on a grid of at most ``config.sampling`` and returned
@@ -51,6 +53,8 @@ def exit_wave(atoms: Atoms, config: ExitWaveConfig) -> npt.NDArray[np.complex64]
         A specimen in a cell that is square in (x, y), the beam along z.
     config
         Energy, grid and band limit.
+    device
+        ``"cpu"``, or ``"cuda"`` for abTEM's calculation through CuPy. Only the CPU's waves are the same bits anywhere.
 
     Returns
     -------
@@ -63,11 +67,12 @@ def exit_wave(atoms: Atoms, config: ExitWaveConfig) -> npt.NDArray[np.complex64]
     gpts = int(next_fast_len(int(np.ceil(extent / config.sampling)), real=True))
     # An estimated FFTW plan is the same in every process; a measured one is not, and then neither are the last bits.
     fftw = {"fft": "fftw", "fftw.planning_effort": "FFTW_ESTIMATE", "fftw.threads": 1}
-    with abtem.config.set({**fftw, "diagnostics.progress_bar": False, "precision": "float32"}):
+    target = {"device": "gpu" if device == "cuda" else "cpu"}
+    with abtem.config.set({**fftw, **target, "diagnostics.progress_bar": False, "precision": "float32"}):
         potential = abtem.Potential(
             atoms, gpts=(gpts, gpts), slice_thickness=config.slice_thickness, parametrization="lobato"
         )
-        wave = abtem.PlaneWave(energy=config.energy).multislice(potential, lazy=False)
+        wave = abtem.PlaneWave(energy=config.energy).multislice(potential, lazy=False).to_cpu()
     # abTEM indexes (x, y); everything of ours indexes (y, x). This is the one place where that changes.
     cropped = fourier_resample(np.ascontiguousarray(wave.array.T), config.stored_gpts(extent))
     return np.asarray(cropped, dtype=np.complex64)

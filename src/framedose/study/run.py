@@ -3,16 +3,17 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from framedose.atomic import locked, write_json
 from framedose.config import Range, digest
-from framedose.dataset.generate import Runner, make_images, make_specimens, make_waves, workers
-from framedose.dataset.recipe import Split, training_splits
+from framedose.dataset.generate import make_images, make_specimens, make_waves
+from framedose.dataset.recipe import training_splits
 from framedose.dataset.store import ImageSet
+from framedose.dataset.workers import workers
 from framedose.errors import ConfigurationError, OutputExistsError
 from framedose.evaluation.counts import SeriesCounts, count
 from framedose.evaluation.summary import NetworkResult, summarise
@@ -115,7 +116,7 @@ def _simulate(config: StudyConfig, folder: Path, processes: int, clock: _Clock) 
         with clock.stage("start of the workers"):
             run = stack.enter_context(workers(processes))
         with clock.stage("specimens"):
-            specimens = _specimens(folder / "specimens.json", config, splits, run)
+            specimens = make_specimens(folder / "specimens.json", recipe, seed, splits, run)
         with clock.stage("exit waves"):
             for split in splits:
                 make_waves(folder / "exit_waves.zarr", recipe, seed, split, specimens[split.name], run)
@@ -123,15 +124,6 @@ def _simulate(config: StudyConfig, folder: Path, processes: int, clock: _Clock) 
             for split in splits:
                 waves, images = folder / "exit_waves.zarr", folder / "images.zarr"
                 make_images(images, waves, recipe, seed, split, specimens[split.name], run)
-
-
-def _specimens(
-    path: Path, config: StudyConfig, splits: Sequence[Split], run: Runner
-) -> dict[str, list[dict[str, Any]]]:
-    if not path.exists():
-        make_specimens(path, config.dataset, config.seed, splits, run)
-    content: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))["splits"]
-    return content
 
 
 def _trained(config: StudyConfig, folder: Path, name: str, clock: _Clock) -> LoadedNetwork:
