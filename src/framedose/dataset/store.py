@@ -21,7 +21,7 @@ def create_waves(path: Path, recipe: DatasetRecipe, split: Split, digest: str) -
     """
     gpts = recipe.exit_wave.stored_gpts(recipe.extent)
     if not (path / split.name).exists():
-        zarr.open_group(path, mode="a")
+        _make_root(path)
         with folder_aside(path / split.name) as aside:
             _array(aside, (split.specimens, gpts, gpts), (1, gpts, gpts), None, "complex64", digest)
     _check_made_from(path, split.name, digest)
@@ -34,10 +34,16 @@ def create_images(path: Path, recipe: DatasetRecipe, split: Split, seed: int, di
     ``attrs["conditions"]``; their sampling is that of the stored, summed pixels. What is there stays, as for the waves.
     """
     if not (path / split.name).exists():
-        zarr.open_group(path, mode="a")
+        _make_root(path)
         with folder_aside(path / split.name) as aside:
             _fill(aside, recipe, split, seed, digest)
     _check_made_from(path, f"{split.name}/images", digest)
+
+
+def _make_root(path: Path) -> None:
+    if not path.exists():
+        with folder_aside(path) as aside:
+            zarr.create_group(aside)
 
 
 def _fill(folder: Path, recipe: DatasetRecipe, split: Split, seed: int, digest: str) -> None:

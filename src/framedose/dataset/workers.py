@@ -55,8 +55,10 @@ def workers(count: int) -> Iterator[Runner]:
         raise ConfigurationError(f"workers must be at least 1, got {count}.")
     from distributed import Client, LocalCluster
 
+    # Any free port, and no dashboard: several runs on one machine must not meet.
+    network = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
     with (
-        LocalCluster(n_workers=0, dashboard_address=None, silence_logs=logging.CRITICAL) as cluster,
+        LocalCluster(n_workers=0, silence_logs=logging.CRITICAL, **network) as cluster,
         Client(cluster, set_as_default=False) as client,
         tempfile.TemporaryDirectory() as scratch,
     ):
