@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from cyclopts import Parameter
+from pydantic import Field
 
 from framedose.cli.settings import parse_settings, refuse
 from framedose.config import Settings, build, merged, read_yaml
@@ -88,7 +89,7 @@ class _Header(Settings):
 
     preset: str | None = None
     """The preset that it starts from."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Seed of everything random."""
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
@@ -83,6 +84,7 @@ def make_dataset(
         if not missing:
             # Moves them into one file if no shard saw those of all others.
             make_specimens(folder / SPECIMENS, recipe, seed, splits, _here)
+            _sweep(folder)
     return missing
 
 
@@ -106,6 +108,15 @@ def _make(
         make_waves(waves, recipe, seed, split, specimens[split.name], run, shard, device)
     for split in splits:
         make_images(images, waves, recipe, seed, split, specimens[split.name], run, shard)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half written."""
+    for store in (folder / WAVES, folder / IMAGES):
+        for unnamed in store.glob(".*"):
+            shutil.rmtree(unnamed, ignore_errors=True)
+        for file in store.rglob("*.partial"):
+            file.unlink(missing_ok=True)
 
 
 def _missing(folder: Path, split: Split, shard: Shard) -> set[int]:
