@@ -50,9 +50,9 @@ def test_the_error_of_a_task_comes_through():
 def test_a_running_cluster_is_used():
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0") as cluster:
-        with cluster_at(cluster.scheduler_address) as run:
-            assert run(abs, [-1, -2], "numbers", 0) == [1, 2]
+    options = {"threads_per_worker": 2, "processes": False, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=1, **options) as cluster, cluster_at(cluster.scheduler_address) as run:
+        assert run(abs, [-1, -2], "numbers", 0) == [1, 2]
 
 
 def test_an_unreachable_scheduler(monkeypatch):
