@@ -171,8 +171,8 @@ def _refuse_foreign(folder: Path, recipe: DatasetRecipe, seed: int, device: Devi
         )
     if begun != device:
         raise OutputExistsError(
-            f"The dataset in {str(folder)!r} was begun with --device {begun}, got {device}: their exit waves need "
-            "not be the same bits. Go on with that, or choose another folder with --out."
+            f"The dataset in {str(folder)!r} was begun with --device {begun}, got {device}: exit waves of the two "
+            "need not be the same bits. Go on with that, or choose another folder with --out."
         )
 
 
