@@ -1,7 +1,9 @@
 """Write aside, then rename: a reader never sees half a file, and a killed process leaves the old one."""
 
+import errno
 import json
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Iterator
@@ -42,16 +44,41 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
 
 
 @contextmanager
-def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold ``folder`` for one process; a second one gets an error instead of a mixed result.
+def folder_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder to fill, and rename it to ``path`` as a whole when the block ends well.
+
+    Of several processes that do this at the same time, on one machine or on a shared file system, the first one's
+    folder stays and the others' are dropped: read what is there afterwards.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    aside.mkdir()
+    try:
+        yield aside
+        try:
+            aside.rename(target)
+        except OSError:
+            # A folder that is not empty cannot be renamed over: somebody was first.
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: str | os.PathLike[str], name: str = ".lock") -> Iterator[None]:
+    """Hold ``folder`` for one process; a second one with the same ``name`` gets an error instead of a mixed result.
 
     The lock is the operating system's and ends with the process, however that ends.
     """
-    path = Path(folder) / ".lock"
+    path = Path(folder) / name
     with path.open("w") as file:
         try:
             _lock(file.fileno())
         except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+                raise
             raise OutputExistsError(
                 f"The output folder {str(folder)!r} is in use by another framedose process. "
                 "Wait for it, or choose another folder."

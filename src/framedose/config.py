@@ -72,8 +72,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a configuration file; an empty one is an empty mapping.
+def read_yaml(path: str | Path, *, name: str = "--config") -> dict[str, Any]:
+    """Read a configuration file, which errors call ``name``; an empty one is an empty mapping.
 
     Raises
     ------
@@ -84,11 +84,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise ConfigurationError(f"--config {str(path)!r} cannot be read: {reason}") from error
+        raise ConfigurationError(f"{name} {str(path)!r} cannot be read: {reason}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigurationError(f"--config {str(path)!r} must hold a mapping such as 'seed: 1', got {content!r:.60}")
+        raise ConfigurationError(f"{name} {str(path)!r} must hold a mapping such as 'seed: 1', got {content!r:.60}")
     return content
 
 

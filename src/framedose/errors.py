@@ -44,3 +44,7 @@ class SpecimenError(FramedoseError, ValueError):
 
 class TrainingError(FramedoseError, RuntimeError):
     """Training cannot go on, for example because the loss is not finite."""
+
+
+class SimulationError(FramedoseError, RuntimeError):
+    """The simulation cannot go on, for example because its worker processes die or the disk is full."""

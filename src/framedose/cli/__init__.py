@@ -15,10 +15,18 @@ _WRONG_USE, _INTERRUPTED = 2, 130
 # Each is the function of this name in the module of this name, which loads only when the command is used.
 _COMMANDS = {
     "study": "Make a dose-limit report, from atoms to trained networks.",
+    "simulate": "Make a dataset of simulated images and masks.",
+    "show": "Draw a sheet of a dataset's images and masks, to look at before training.",
     "segment": "Segment the particles in real micrographs.",
     "calibrate": "Measure the noise of a camera on vacuum frames.",
 }
-_USAGE = {"study": "[OPTIONS]", "segment": "FILES... [OPTIONS]", "calibrate": "FILES... [OPTIONS]"}
+_USAGE = {
+    "study": "[OPTIONS]",
+    "simulate": "RECIPE.yaml [OPTIONS]",
+    "show": "DATASET [OPTIONS]",
+    "segment": "FILES... [OPTIONS]",
+    "calibrate": "FILES... [OPTIONS]",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from cyclopts import Parameter
 
+from framedose.cli.settings import parse_settings, refuse
 from framedose.config import merged, read_yaml
-from framedose.errors import ConfigurationError
 
 _OPTIONS = ("preset", "seed", "out", "config", "workers", "print-settings")
 
@@ -55,7 +54,9 @@ def study(
     """
     from framedose.study.config import study_config
 
-    overrides = merged(read_yaml(config) if config else {}, _parsed(settings))
+    others, changes = parse_settings(settings, _OPTIONS)
+    refuse(others)
+    overrides = merged(read_yaml(config) if config else {}, changes)
     if seed is not None:
         overrides["seed"] = seed
     chosen = study_config(preset, overrides)
@@ -69,28 +70,6 @@ def study(
     print(
         f"Report: {out / 'report.html'}   Numbers: {out / 'results.json'}, {out / 'limits.csv'}, {out / 'curves.csv'}"
     )
-
-
-def _parsed(words: tuple[str, ...]) -> dict[str, Any]:
-    """Return ``--a.b value`` and ``--a.b=value`` as nested settings; values are read as YAML does."""
-    settings: dict[str, Any] = {}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--") or len(word) < 3:
-            raise ConfigurationError(f"Unexpected argument {word!r}; settings are given as --name value.")
-        name, equals, value = word[2:].partition("=")
-        if name not in _OPTIONS and (near := get_close_matches(name, _OPTIONS, n=1)):
-            raise ConfigurationError(f"Unknown option --{name}; did you mean --{near[0]}?")
-        if not equals:
-            if not rest:
-                raise ConfigurationError(f"--{name} needs a value.")
-            value = rest.pop(0)
-        nested: Any = yaml.safe_load(value)
-        for key in reversed(name.replace("-", "_").split(".")):
-            nested = {key: nested}
-        settings = merged(settings, nested)
-    return settings
 
 
 def _print_limits(results: dict[str, Any]) -> None:

@@ -1,12 +1,9 @@
-"""Making a dataset on all cores: specimens, exit waves, images, one task for each field, resumable field by field."""
+"""Making a dataset: specimens, exit waves, images, one task for each field, resumable field by field."""
 
-import logging
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,108 +12,154 @@ import numpy as np
 import zarr
 
 from framedose.atomic import write_json
-from framedose.config import digest
-from framedose.dataset.recipe import DatasetRecipe, Split
+from framedose.dataset.recipe import DatasetRecipe, Part, Split
 from framedose.dataset.render import make_specimen, render
 from framedose.dataset.store import create_images, create_waves, written
-from framedose.errors import SpecimenError
-from framedose.microscope.exit_wave import exit_wave
-from framedose.progress import progress
+from framedose.dataset.workers import Runner
+from framedose.errors import ConfigurationError, FileFormatError, OutputExistsError, SpecimenError
+from framedose.microscope.exit_wave import Device, exit_wave
 from framedose.random import generator
 
-# What else would start threads of its own in a worker.
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-Runner = Callable[[Callable[[Any], Any], Sequence[Any], str, int], list[Any]]
+Entry = dict[str, Any]
+"""What identifies a specimen: drawn values, mask hulls, hash of the atoms."""
 
 
-@contextmanager
-def workers(count: int) -> Iterator[Runner]:
-    """Start ``count`` worker processes (Dask), and give a function that maps tasks over them with a progress bar.
+@dataclass(frozen=True)
+class Shard:
+    """Every ``of``-th field of each split, for job arrays; the whole dataset by default.
 
-    The scheduler lives in this process, so that the workers end when it ends, however it ends. They are started by
-    command, not by importing the caller's script again, so that a script needs no ``if __name__ == "__main__"``. Each
-    has one thread: the cores are filled by processes.
+    Parameters
+    ----------
+    number
+        Which of them, from 1 to ``of``.
+    of
+        Parts that the work is divided into.
     """
-    from distributed import Client, LocalCluster, as_completed
 
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1", "--no-dashboard"]
-    environment = os.environ | dict.fromkeys(_ONE_THREAD, "1") | {"DASK_LOGGING__DISTRIBUTED": "error"}
-    with (
-        LocalCluster(n_workers=0, dashboard_address=None, silence_logs=logging.CRITICAL) as cluster,
-        Client(cluster, set_as_default=False) as client,
-        tempfile.TemporaryDirectory() as scratch,
-    ):
-        arguments = [*command, "--local-directory", scratch, cluster.scheduler_address]
-        processes = [subprocess.Popen(arguments, env=environment) for _ in range(count)]
-        try:
-            client.wait_for_workers(count, timeout=120)
+    number: int = 1
+    of: int = 1
 
-            def run(task: Callable[[Any], Any], items: Sequence[Any], label: str, done: int) -> list[Any]:
-                futures = client.map(task, items, pure=False)
-                finished = as_completed(futures, loop=client.loop)
-                for future in progress(finished, total=done + len(futures), done=done, label=label):
-                    future.result()
-                return [future.result() for future in futures]
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise ConfigurationError(f"--shard i/n needs i between 1 and n, got {self.number}/{self.of}.")
 
-            yield run
-        finally:
-            for process in processes:
-                process.kill()
-            for process in processes:
-                process.wait()
+    def fields(self, count: int) -> range:
+        """Return this shard's part of ``count`` fields."""
+        return range(self.number - 1, count, self.of)
 
 
-def make_specimens(path: Path, recipe: DatasetRecipe, seed: int, splits: Sequence[Split], run: Runner) -> None:
-    """Build all specimens once and write what identifies them: drawn values, mask hulls, hash of the atoms.
+WHOLE = Shard()
+
+
+def make_specimens(
+    path: Path, parts: Sequence[Part], seed: int, run: Runner, shard: Shard = WHOLE
+) -> dict[str, dict[int, Entry]]:
+    """Build the specimens of a shard that are not on disk yet, and return what identifies them, by split and index.
+
+    Each is written to a file of its own beside ``path``; when those of all shards are there, they move into ``path``.
 
     Raises
     ------
     SpecimenError
         If two fields, of one split or of two, came out as the same structure.
+    OutputExistsError
+        If ``path`` holds the specimens of another recipe or seed.
     """
-    content: dict[str, list[dict[str, Any]]] = {}
-    for split in splits:
-        describe = partial(_describe, recipe, seed, split)
-        content[split.name] = run(describe, range(split.specimens), f"specimens ({split.name})", 0)
-    digests = [entry["digest"] for entries in content.values() for entry in entries]
+    made_from = {split.name: split.digest(recipe, seed) for recipe, split in parts}
+    if path.exists():
+        return _read(path, made_from)
+    aside = path.with_suffix("")
+    for recipe, split in parts:
+        folder = _folder(aside, made_from, split)
+        done = {int(file.stem) for file in folder.glob("[0-9]*.json")}
+        mine = shard.fields(split.specimens)
+        todo = [index for index in mine if index not in done]
+        if todo:
+            label = f"specimens ({split.name})"
+            run(partial(_describe, folder.resolve(), recipe, seed, split), todo, label, len(mine) - len(todo))
+    try:
+        entries = {split.name: _entries(_folder(aside, made_from, split)) for _, split in parts}
+        complete = all(len(entries[split.name]) == split.specimens for _, split in parts)
+    except FileNotFoundError:
+        complete = False
+    if complete:
+        _merge(path, made_from, entries)
+    if path.exists():
+        # By us, or by another shard that was the last one.
+        shutil.rmtree(aside, ignore_errors=True)
+        return _read(path, made_from)
+    return entries
+
+
+def _folder(aside: Path, made_from: Mapping[str, str], split: Split) -> Path:
+    return aside / f"{split.name}-{made_from[split.name][:16]}"
+
+
+def _entries(folder: Path) -> dict[int, Entry]:
+    files = sorted((int(file.stem), file) for file in folder.glob("[0-9]*.json"))
+    return {index: json.loads(file.read_text(encoding="utf-8")) for index, file in files}
+
+
+def _merge(path: Path, made_from: Mapping[str, str], entries: Mapping[str, Mapping[int, Entry]]) -> None:
+    digests = [entry["digest"] for split in entries.values() for entry in split.values()]
     if len(set(digests)) < len(digests):
         raise SpecimenError(
             "Two fields have the same structure: training and test must not share any. Widen the ranges."
         )
-    write_json(path, {"made_from": _specimens_digest(recipe, seed, splits), "splits": content})
+    splits = {name: list(split.values()) for name, split in entries.items()}
+    write_json(path, {"made_from": dict(made_from), "splits": splits})
 
 
-def _specimens_digest(recipe: DatasetRecipe, seed: int, splits: Sequence[Split]) -> str:
-    return digest([split.digest(recipe, seed) for split in splits])
+def _read(path: Path, made_from: Mapping[str, str]) -> dict[str, dict[int, Entry]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found, splits = content["made_from"], content["splits"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileFormatError(f"{str(path)!r} is damaged: remove it and run again.") from error
+    if found != made_from:
+        raise OutputExistsError(f"{str(path)!r} holds specimens of another recipe or seed. Choose another folder.")
+    return {name: dict(enumerate(entries)) for name, entries in splits.items()}
 
 
-def _describe(recipe: DatasetRecipe, seed: int, split: Split, index: int) -> dict[str, Any]:
+def _describe(folder: Path, recipe: DatasetRecipe, seed: int, split: Split, index: int) -> None:
     specimen = make_specimen(recipe, seed, split, index)
-    return {"drawn": specimen.drawn, "hulls": [hull.tolist() for hull in specimen.hulls], "digest": specimen.digest()}
+    hulls = [[hull.tolist() for hull in of_class] for of_class in (specimen.hulls, specimen.support_hulls)]
+    entry = {"drawn": specimen.drawn, "hulls": hulls[0], "support_hulls": hulls[1], "digest": specimen.digest()}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / f"{index}.json", entry)
 
 
 def make_waves(
-    path: Path, recipe: DatasetRecipe, seed: int, split: Split, specimens: Sequence[dict[str, Any]], run: Runner
+    path: Path,
+    recipe: DatasetRecipe,
+    seed: int,
+    split: Split,
+    specimens: Mapping[int, Entry],
+    run: Runner,
+    shard: Shard = WHOLE,
+    device: Device = "cpu",
 ) -> None:
-    """Compute the exit waves of a split that are not on disk yet."""
+    """Compute the exit waves of a shard of a split that are not on disk yet."""
     create_waves(path, recipe, split, split.digest(recipe, seed))
     done = written(path, split.name)
-    todo = [index for index in range(split.specimens) if index not in done]
-    expected = {index: specimens[index]["digest"] for index in todo}
-    if todo:
-        run(partial(_wave, path, recipe, seed, split, expected), todo, f"exit waves ({split.name})", len(done))
+    mine = shard.fields(split.specimens)
+    tasks = [(index, specimens[index]["digest"]) for index in mine if index not in done]
+    if tasks:
+        label = f"exit waves ({split.name})"
+        run(partial(_wave, path.resolve(), recipe, seed, split, device), tasks, label, len(mine) - len(tasks))
 
 
-def _wave(path: Path, recipe: DatasetRecipe, seed: int, split: Split, expected: dict[int, str], index: int) -> None:
+def _wave(path: Path, recipe: DatasetRecipe, seed: int, split: Split, device: Device, task: tuple[int, str]) -> None:
+    index, expected = task
     specimen = make_specimen(recipe, seed, split, index)
-    if specimen.digest() != expected[index]:
+    if specimen.digest() != expected:
         raise SpecimenError(
             f"Specimen {index} of {split.name!r} came out differently than before: ASE or NumPy changed since this "
             "dataset was begun. Begin it again in another folder."
         )
     array = zarr.open_group(path, mode="r+")[split.name]
-    array[index] = exit_wave(specimen.atoms, recipe.exit_wave, generator(seed, "phonons", split.name, index))
+    rng = generator(seed, "phonons", split.name, index)
+    array[index] = exit_wave(specimen.atoms, recipe.exit_wave, rng, device)
 
 
 def make_images(
@@ -125,26 +168,28 @@ def make_images(
     recipe: DatasetRecipe,
     seed: int,
     split: Split,
-    specimens: Sequence[dict[str, Any]],
+    specimens: Mapping[int, Entry],
     run: Runner,
+    shard: Shard = WHOLE,
 ) -> None:
-    """Make the images and masks of a split that are not on disk yet; one task writes one whole shard."""
+    """Make the images and masks of a shard of a split that are not on disk yet; one task writes one whole field."""
     create_images(path, recipe, split, seed, split.digest(recipe, seed))
     done = written(path, f"{split.name}/images")
-    todo = [index for index in range(len(split.kinds)) if index not in done]
+    mine = shard.fields(len(split.kinds))
     # Each task carries the hulls of its own field only.
-    tasks = [(index, specimens[index]["hulls"] if index < split.specimens else []) for index in todo]
+    nothing: Entry = {"hulls": [], "support_hulls": []}
+    tasks = [(index, specimens[index] if index < split.specimens else nothing) for index in mine if index not in done]
     if tasks:
-        run(partial(_images, path, waves, recipe, seed, split), tasks, f"images ({split.name})", len(done))
+        label = f"images ({split.name})"
+        task = partial(_images, path.resolve(), waves.resolve(), recipe, seed, split)
+        run(task, tasks, label, len(mine) - len(tasks))
 
 
-def _images(
-    path: Path, waves: Path, recipe: DatasetRecipe, seed: int, split: Split, task: tuple[int, list[Any]]
-) -> None:
-    index, corners = task
+def _images(path: Path, waves: Path, recipe: DatasetRecipe, seed: int, split: Split, task: tuple[int, Entry]) -> None:
+    index, specimen = task
     wave = None if split.kinds[index] == "vacuum" else zarr.open_group(waves, mode="r")[split.name][index]
-    hulls = [np.array(hull) for hull in corners]
-    pairs = [render(recipe, seed, split, index, image, wave, hulls) for image in range(split.images)]
+    hulls, support_hulls = ([np.array(hull) for hull in specimen[key]] for key in ("hulls", "support_hulls"))
+    pairs = [render(recipe, seed, split, index, image, wave, hulls, support_hulls) for image in range(split.images)]
     group = zarr.open_group(path, path=split.name, mode="r+")
     group["masks"][index] = np.stack([mask for _, mask in pairs])
     # Last, because its presence says that the field is complete.

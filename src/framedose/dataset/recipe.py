@@ -37,6 +37,8 @@ class DatasetRecipe(Settings):
     """Camera pixels detected around an image and cropped, because the MTF filter is periodic."""
     binning: int = Field(1, ge=1)
     """Pixels per side that are summed after the camera; 1 for the paper's full resolution."""
+    support_class: bool = False
+    """Label the support as a class of its own: masks hold 0 vacuum, 1 particle, 2 support."""
     specimen: SpecimenConfig = SpecimenConfig()
     """The specimens."""
     exit_wave: ExitWaveConfig = ExitWaveConfig()
@@ -50,6 +52,15 @@ class DatasetRecipe(Settings):
     def _check(self) -> Self:
         if self.gpts % self.binning:
             raise ValueError(f"binning must divide gpts, got binning {self.binning} and gpts {self.gpts}")
+        specimen = self.specimen
+        # Facets vary: these are the narrowest particles of either end of the range.
+        low, high = (2 * (1 - specimen.facet_variation) * r for r in (specimen.radius.low, specimen.radius.high))
+        too_large = high > self.extent or (specimen.whole and low * specimen.field_diameters > self.view[0])
+        if too_large and specimen.structures is None:
+            raise ValueError(
+                f"specimen.radius {specimen.radius.low:g}..{specimen.radius.high:g} Å is too large for a view of "
+                f"{self.view[0]:.1f} Å in a cell of {self.extent:.1f} Å: lower it, or raise gpts"
+            )
         return self
 
     @property
@@ -122,11 +133,15 @@ def make_kinds(particles: int, supports: int, vacuum: int) -> tuple[FieldKind, .
     return tuple(kind for kind, count in counts for _ in range(count))
 
 
-def training_splits(recipe: DatasetRecipe) -> tuple[Split, Split]:
+Part = tuple[DatasetRecipe, Split]
+"""A split and the recipe that it is made by."""
+
+
+def training_parts(recipe: DatasetRecipe) -> tuple[Part, Part]:
     """Return the training and the validation split of a recipe."""
 
     def kinds(particles: int) -> tuple[FieldKind, ...]:
         return make_kinds(particles, round(particles * recipe.support_share), round(particles * recipe.vacuum_share))
 
     train = Split("train", kinds(recipe.structures), recipe.image_epochs)
-    return train, Split("validation", kinds(recipe.validation_structures), 1)
+    return (recipe, train), (recipe, Split("validation", kinds(recipe.validation_structures), 1))

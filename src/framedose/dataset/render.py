@@ -10,7 +10,7 @@ from framedose.dataset.recipe import DatasetRecipe, Split
 from framedose.microscope.optics import expected_intensity
 from framedose.random import generator
 from framedose.specimen.assembly import Kind, Specimen, build_specimen
-from framedose.specimen.mask import rasterise
+from framedose.specimen.mask import label, rasterise
 from framedose.units import electrons_per_pixel
 
 
@@ -30,7 +30,8 @@ def render(
     image: int,
     wave: npt.NDArray[np.complex64] | None,
     hulls: Sequence[npt.NDArray[np.float64]],
-) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_]]:
+    support_hulls: Sequence[npt.NDArray[np.float64]] = (),
+) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_] | npt.NDArray[np.uint8]]:
     """Make one image and its mask.
 
     The order is: transfer function and envelope on the wave, intensity, blur, Poisson electrons at the drawn pixel
@@ -44,13 +45,15 @@ def render(
         Exit wave of the field over the whole cell, shape (y, x), or (configurations, y, x); None for vacuum.
     hulls
         Projected hulls of the particles in the cell, (m, 2) each, columns (y, x) [Å].
+    support_hulls
+        The same of the support and the film, used where the support is a class.
 
     Returns
     -------
     image
         float16, shape (y, x); vacuum is 1 on average (plus the readout's mean).
     mask
-        bool, shape (y, x).
+        Shape (y, x): bool, or with ``recipe.support_class`` the classes 0 vacuum, 1 particle, 2 support as uint8.
     """
     conditions = split.conditions(recipe, seed, index, image)
     electrons = electrons_per_pixel(conditions.dose, conditions.sampling)
@@ -69,5 +72,6 @@ def render(
     summed = sum_pixels(frame[inside, inside], recipe.binning) / (electrons * recipe.binning**2)
     # The centre of a summed pixel is the mean of its camera pixels, which are sampled at multiples of the sampling.
     corner = (first + recipe.margin + (recipe.binning - 1) / 2) * conditions.sampling
-    mask = rasterise(hulls, (corner, corner), conditions.sampling * recipe.binning, (recipe.image_size,) * 2)
+    grid = (corner, corner), conditions.sampling * recipe.binning, (recipe.image_size,) * 2
+    mask = label(hulls, support_hulls, *grid) if recipe.support_class else rasterise(hulls, *grid)
     return summed.astype(np.float16), mask

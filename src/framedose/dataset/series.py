@@ -4,17 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from framedose.camera.presets import MTF_PRESETS
 from framedose.config import merged
-from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
+from framedose.dataset.recipe import DatasetRecipe, Part, Split, make_kinds
+from framedose.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
 class NamedSeries:
     """A series that any study can be evaluated on."""
 
-    doses: Callable[[int], np.ndarray]
+    doses: Callable[[int], npt.NDArray[np.float64]]
     """Frame doses [e/Å2] of so many frames, rising."""
     frames: int
     """Frames that the paper has."""
@@ -44,7 +46,7 @@ def named_series(
     frames: int | None = None,
     supports: int = 0,
     vacuum: int = 0,
-) -> tuple[DatasetRecipe, Split]:
+) -> Part:
     """Return the recipe and the split of a named series.
 
     Parameters
@@ -63,11 +65,13 @@ def named_series(
 
     Raises
     ------
-    ValueError
-        If there is no such series.
+    ConfigurationError
+        If there is no such series, or nothing in it.
     """
     if name not in SERIES:
-        raise ValueError(f"series must be one of {', '.join(SERIES)}, got {name!r}")
+        raise ConfigurationError(f"series must be one of {', '.join(SERIES)}, got {name!r}.")
+    if structures < 1 or (frames is not None and frames < 1):
+        raise ConfigurationError(f"A series needs at least one particle and frame, got {structures} and {frames}.")
     series = SERIES[name]
     doses = tuple(float(f"{dose:.6g}") for dose in series.doses(frames or series.frames))
     on_zone = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1, "whole": True}

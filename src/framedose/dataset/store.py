@@ -8,63 +8,71 @@ import numpy.typing as npt
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from framedose.atomic import folder_aside
 from framedose.dataset.recipe import DatasetRecipe, Split
 from framedose.errors import FileFormatError, OutputExistsError
 from framedose.microscope.conditions import Conditions
+from framedose.specimen.mask import PARTICLE
 
 
-def create_waves(path: Path, recipe: DatasetRecipe, split: Split, digest: str) -> zarr.Array[Any]:
-    """Make or reopen the array of exit waves of a split: complex64, shape (specimens, y, x), one chunk each.
+def create_waves(path: Path, recipe: DatasetRecipe, split: Split, digest: str) -> None:
+    """Make the array of exit waves of a split: complex64, shape (specimens, y, x), one chunk each.
 
-    With frozen phonons the shape is (specimens, configurations, y, x).
+    With frozen phonons the shape is (specimens, configurations, y, x). An array that is there stays; any number of
+    processes may do this at the same time.
     """
     shape = recipe.exit_wave.stored_shape(recipe.extent)
-    return _array(path, split.name, (split.specimens, *shape), (1, *shape), None, "complex64", digest)
+    if not (path / split.name).exists():
+        _make_root(path)
+        with folder_aside(path / split.name) as aside:
+            _array(aside, (split.specimens, *shape), (1, *shape), None, "complex64", digest)
+    _check_made_from(path, split.name, digest)
 
 
-def create_images(path: Path, recipe: DatasetRecipe, split: Split, seed: int, digest: str) -> zarr.Group:
-    """Make or reopen a split's images and masks, shape (fields, images, y, x), one shard for each field.
+def create_images(path: Path, recipe: DatasetRecipe, split: Split, seed: int, digest: str) -> None:
+    """Make a split's arrays of images and masks, shape (fields, images, y, x), one shard for each field.
 
     The conditions of every image stand beside them: float64, shape (fields, images, values), in the order of
-    ``attrs["conditions"]``; their sampling is that of the stored, summed pixels.
+    ``attrs["conditions"]``; their sampling is that of the stored, summed pixels. What is there stays, as for the waves.
     """
+    if not (path / split.name).exists():
+        _make_root(path)
+        with folder_aside(path / split.name) as aside:
+            _fill(aside, recipe, split, seed, digest)
+    _check_made_from(path, f"{split.name}/images", digest)
+
+
+def _make_root(path: Path) -> None:
+    if not path.exists():
+        with folder_aside(path) as aside:
+            zarr.create_group(aside)
+
+
+def _fill(folder: Path, recipe: DatasetRecipe, split: Split, seed: int, digest: str) -> None:
+    keys = list(Conditions.model_fields)
+    zarr.create_group(folder, attributes={"conditions": keys, "kinds": list(split.kinds), "doses": split.doses})
     size = recipe.image_size
     shape = (len(split.kinds), split.images, size, size)
-    for name, kind in (("images", "float16"), ("masks", "bool")):
-        _array(path, f"{split.name}/{name}", shape, (1, 1, size, size), (1, split.images, size, size), kind, digest)
+    for name, kind in (("images", "float16"), ("masks", "uint8" if recipe.support_class else "bool")):
+        _array(folder / name, shape, (1, 1, size, size), (1, split.images, size, size), kind, digest)
     table = np.array(
         [
             [
-                [getattr(c, key) * (recipe.binning if key == "sampling" else 1) for key in Conditions.model_fields]
+                [getattr(c, key) * (recipe.binning if key == "sampling" else 1) for key in keys]
                 for image in range(split.images)
                 for c in [split.conditions(recipe, seed, index, image)]
             ]
             for index in range(len(split.kinds))
         ]
     )
-    _array(path, f"{split.name}/conditions", table.shape, table.shape, None, "float64", digest)[...] = table
-    group = zarr.open_group(path, path=split.name, mode="r+")
-    group.attrs.update({"conditions": list(Conditions.model_fields), "kinds": list(split.kinds), "doses": split.doses})
-    return group
+    _array(folder / "conditions", table.shape, table.shape, None, "float64", digest)[...] = table
 
 
 def _array(
-    path: Path,
-    name: str,
-    shape: tuple[int, ...],
-    chunks: tuple[int, ...],
-    shards: tuple[int, ...] | None,
-    dtype: str,
-    digest: str,
+    path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], shards: tuple[int, ...] | None, dtype: str, digest: str
 ) -> zarr.Array[Any]:
-    root = zarr.open_group(path, mode="a")
-    if name in root:
-        array = root[name]
-        if not isinstance(array, zarr.Array) or array.attrs.get("made_from") != digest:
-            raise OutputExistsError(f"{str(path)!r} holds {name!r} of another recipe or seed. Choose another folder.")
-        return array
-    return root.create_array(
-        name,
+    return zarr.create_array(
+        path,
         shape=shape,
         chunks=chunks,
         shards=shards,
@@ -73,6 +81,15 @@ def _array(
         compressors=(ZstdCodec(level=1), Crc32cCodec()),
         attributes={"made_from": digest},
     )
+
+
+def _check_made_from(path: Path, name: str, digest: str) -> None:
+    try:
+        found = zarr.open_array(path, path=name, mode="r").attrs.get("made_from")
+    except FileNotFoundError:
+        found = None
+    if found != digest:
+        raise OutputExistsError(f"{str(path)!r} holds {name!r} of another recipe or seed. Choose another folder.")
 
 
 def written(path: Path, name: str) -> set[int]:
@@ -126,16 +143,26 @@ class ImageSet:
         return shape
 
     def load(self, index: int, image: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Return one image (y, x), float32, and its mask (y, x).
+        """Return one image (y, x), float32, and the mask (y, x) of its particles.
 
         Raises
         ------
         FileFormatError
             If the checksum of the stored data is wrong.
         """
+        stored = self._read(self._images, index, image)
+        # Of classes the first is the particle; a mask of one class is True there.
+        return stored.astype(np.float32), self.labels(index, image) == PARTICLE
+
+    def labels(self, index: int, image: int) -> npt.NDArray[Any]:
+        """Return the mask (y, x) as it is stored: bool, or classes (0 vacuum, 1 particle, 2 support)."""
+        return self._read(self._masks, index, image)
+
+    def _read(self, array: Any, index: int, image: int) -> npt.NDArray[Any]:
         try:
-            return self._images[index, image].astype(np.float32), self._masks[index, image]
+            pixels: npt.NDArray[Any] = array[index, image]
         except ValueError as error:
             raise FileFormatError(
                 f"{self._origin}: field {index} is damaged ({error}). Remove its files and run again."
             ) from error
+        return pixels

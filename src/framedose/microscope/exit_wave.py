@@ -1,6 +1,6 @@
 """The exit wave of a specimen, by abTEM's multislice algorithm: the expensive part, reused for many images."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ from scipy.fft import next_fast_len
 from framedose.config import Settings
 from framedose.microscope.optics import fourier_resample
 from framedose.microscope.thermal import displaced, displacements
+
+Device = Literal["cpu", "cuda"]
 
 
 class ExitWaveConfig(Settings):
@@ -62,7 +64,7 @@ class ExitWaveConfig(Settings):
 
 
 def exit_wave(
-    atoms: Atoms, config: ExitWaveConfig, rng: np.random.Generator | None = None
+    atoms: Atoms, config: ExitWaveConfig, rng: np.random.Generator | None = None, device: Device = "cpu"
 ) -> npt.NDArray[np.complex64]:
     """Compute the wave behind a specimen, for a plane wave of unit intensity.
 
@@ -77,6 +79,8 @@ def exit_wave(
         Energy, grid, band limit and thermal motion.
     rng
         Source of the displacements of frozen phonons.
+    device
+        ``"cpu"``, or ``"cuda"`` for abTEM's calculation through CuPy. Only the CPU's waves are the same bits anywhere.
 
     Returns
     -------
@@ -92,25 +96,28 @@ def exit_wave(
         If an element of the specimen is missing in ``config.displacement``.
     """
     if not config.configurations:
-        return _multislice(atoms, config, config.displacement)
+        return _multislice(atoms, config, config.displacement, device)
     if rng is None:
         raise ValueError(f"rng must be a generator for {config.configurations} configurations of frozen phonons.")
     moved = (displaced(atoms, config.displacement, rng) for _ in range(config.configurations))
-    return np.stack([_multislice(configuration, config, {}) for configuration in moved])
+    return np.stack([_multislice(configuration, config, {}, device) for configuration in moved])
 
 
-def _multislice(atoms: Atoms, config: ExitWaveConfig, damped: dict[str, float]) -> npt.NDArray[np.complex64]:
+def _multislice(
+    atoms: Atoms, config: ExitWaveConfig, damped: dict[str, float], device: Device
+) -> npt.NDArray[np.complex64]:
     import abtem
 
     extent = float(atoms.cell[0, 0])
     gpts = int(next_fast_len(int(np.ceil(extent / config.sampling)), real=True))
     # An estimated FFTW plan is the same in every process; a measured one is not, and then neither are the last bits.
     fftw = {"fft": "fftw", "fftw.planning_effort": "FFTW_ESTIMATE", "fftw.threads": 1}
-    with abtem.config.set({**fftw, "diagnostics.progress_bar": False, "precision": "float32"}):
+    target = {"device": "gpu" if device == "cuda" else "cpu"}
+    with abtem.config.set({**fftw, **target, "diagnostics.progress_bar": False, "precision": "float32"}):
         potential = abtem.Potential(
             atoms, gpts=(gpts, gpts), slice_thickness=config.slice_thickness, parametrization=_lobato(atoms, damped)
         )
-        wave = abtem.PlaneWave(energy=config.energy).multislice(potential, lazy=False)
+        wave = abtem.PlaneWave(energy=config.energy).multislice(potential, lazy=False).to_cpu()
     # abTEM indexes (x, y); everything of ours indexes (y, x). This is the one place where that changes.
     cropped = fourier_resample(np.ascontiguousarray(wave.array.T), config.stored_gpts(extent))
     return np.asarray(cropped, dtype=np.complex64)

@@ -11,6 +11,9 @@ from framedose.specimen.crystal import Miller, orientation
 from framedose.specimen.nanoparticle import LATTICES, Lattice, lattice_of, unit_cell
 from framedose.specimen.support import Support, find_support
 
+# Smaller particles have too few atoms for an outline [Å].
+_SMALLEST_RADIUS = 3.0
+
 
 class SpecimenConfig(Settings):
     """What the specimens are: the paper's supported Au particles by default."""
@@ -75,9 +78,11 @@ class SpecimenConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for name in ("radius", "thickness", "gap", "film"):
+        for name in ("thickness", "gap", "film"):
             if getattr(self, name).low <= 0:
                 raise ValueError(f"{name}.low must be positive, got {getattr(self, name).low}")
+        if self.radius.low < _SMALLEST_RADIUS:
+            raise ValueError(f"radius.low must be at least {_SMALLEST_RADIUS:g} Å, got {self.radius.low}")
         if self.structures is not None and bool(self.mask_elements) == bool(self.mask_indices):
             raise ValueError("structures need mask_elements or mask_indices, one of them, to say what is particle")
         if self.strain.low <= -0.5 or self.strain.high >= 0.5:

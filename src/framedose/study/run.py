@@ -3,16 +3,17 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from framedose.atomic import locked, write_json
 from framedose.config import Range, digest
-from framedose.dataset.generate import Runner, make_images, make_specimens, make_waves, workers
-from framedose.dataset.recipe import DatasetRecipe, Split, training_splits
+from framedose.dataset.generate import make_images, make_specimens, make_waves
+from framedose.dataset.recipe import training_parts
 from framedose.dataset.store import ImageSet
+from framedose.dataset.workers import workers
 from framedose.errors import ConfigurationError, OutputExistsError
 from framedose.evaluation.counts import SeriesCounts, count
 from framedose.evaluation.summary import NetworkResult, summarise
@@ -108,14 +109,14 @@ class _Clock:
 def _simulate(config: StudyConfig, folder: Path, processes: int, clock: _Clock) -> None:
     """Stages 1 to 3; no worker process is started when the images are complete."""
     recipe, seed = config.dataset, config.seed
-    parts = [*((recipe, split) for split in training_splits(recipe)), evaluation_series(recipe, config.evaluation)]
+    parts = [*training_parts(recipe), evaluation_series(recipe, config.evaluation)]
     if "images" in clock.seconds:
         return
     with ExitStack() as stack:
         with clock.stage("start of the workers"):
             run = stack.enter_context(workers(processes))
         with clock.stage("specimens"):
-            specimens = _specimens(folder / "specimens.json", parts, seed, run)
+            specimens = make_specimens(folder / "specimens.json", parts, seed, run)
         with clock.stage("exit waves"):
             for recipe, split in parts:
                 make_waves(folder / "exit_waves.zarr", recipe, seed, split, specimens[split.name], run)
@@ -123,15 +124,6 @@ def _simulate(config: StudyConfig, folder: Path, processes: int, clock: _Clock) 
             for recipe, split in parts:
                 waves, images = folder / "exit_waves.zarr", folder / "images.zarr"
                 make_images(images, waves, recipe, seed, split, specimens[split.name], run)
-
-
-def _specimens(
-    path: Path, parts: Sequence[tuple[DatasetRecipe, Split]], seed: int, run: Runner
-) -> dict[str, list[dict[str, Any]]]:
-    if not path.exists():
-        make_specimens(path, parts, seed, run)
-    content: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))["splits"]
-    return content
 
 
 def _trained(config: StudyConfig, folder: Path, name: str, clock: _Clock) -> LoadedNetwork:

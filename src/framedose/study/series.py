@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
+from framedose.dataset.recipe import DatasetRecipe, Part, Split, make_kinds
 from framedose.dataset.series import named_series
 from framedose.dataset.store import ImageSet
 from framedose.evaluation.summary import EvaluationConfig
 
 
-def evaluation_series(recipe: DatasetRecipe, config: EvaluationConfig) -> tuple[DatasetRecipe, Split]:
+def evaluation_series(recipe: DatasetRecipe, config: EvaluationConfig) -> Part:
     """Return the recipe and the split of the unseen structures, each with one draw of its conditions at all doses."""
     if config.series != "test":
         counts = {"structures": config.structures, "supports": config.support_frames, "vacuum": config.vacuum_frames}

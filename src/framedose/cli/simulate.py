@@ -1,0 +1,171 @@
+"""``framedose simulate``: a dataset of images and masks."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import yaml
+from cyclopts import Parameter
+from pydantic import Field
+
+from framedose.cli.settings import parse_settings, refuse
+from framedose.config import Settings, build, merged, read_yaml
+from framedose.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from framedose.dataset.generate import Shard
+    from framedose.dataset.recipe import DatasetRecipe, Part
+
+_OPTIONS = (
+    "out",
+    "preset",
+    "seed",
+    "workers",
+    "scheduler",
+    "device",
+    "shard",
+    "series",
+    "frames",
+    "particles",
+    "print-recipe",
+)
+
+
+def simulate(
+    *words: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    out: Path = Path("framedose-dataset"),
+    preset: str | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    shard: str = "1/1",
+    series: Literal["replica", "ramp"] | None = None,
+    frames: int | None = None,
+    particles: int = 1,
+    print_recipe: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Make a dataset from a recipe: specimens, exit waves, and images with masks.
+
+    A dataset that was stopped goes on where it was when the same command is given again, and ends the same.
+    RECIPE.yaml holds what differs from the preset, or from the paper's values where none is named; every
+    value can also be changed on the command line by its dotted name.
+
+    Examples:
+
+      framedose simulate --print-recipe --preset quick > recipe.yaml
+
+      framedose simulate recipe.yaml --out my-dataset --workers 8
+
+      framedose simulate recipe.yaml --conditions.dose.low 10 --structures 100 --out low-dose
+
+      framedose simulate recipe.yaml --shard $SLURM_ARRAY_TASK_ID/20
+
+      framedose simulate recipe.yaml --series replica --particles 20 --out replica
+
+    Parameters
+    ----------
+    out
+        Folder of the dataset: new, or this dataset's own.
+    preset
+        Take the recipe of a preset of "framedose study" to start from, such as quick or general.
+    seed
+        Seed of everything random; 0 if neither this nor the recipe says so.
+    workers
+        Processes; one for each core by default, and one with --device cuda.
+    scheduler
+        Address of a Dask scheduler that runs already, to use its workers in place of processes here.
+    device
+        Where exit waves are computed: cpu, or cuda through CuPy.
+    shard
+        i/n makes every n-th field only, i from 1 to n, for job arrays. Shards may run at the same time.
+    series
+        Make, in place of a dataset to train on, the paper's replica of its experiment (A.4: 10 to 1e4 e/Å2) or a
+        dose ramp (10 to 1300 e/Å2) of particles like the recipe's.
+    frames
+        Frames of each particle in a series; by default 1000 in the replica and 130 in the ramp.
+    particles
+        Particles in a series; the paper has one.
+    print_recipe
+        Print the complete recipe as YAML and stop.
+    """
+    from framedose.dataset.series import named_series
+
+    files, changes = parse_settings(words, _OPTIONS)
+    refuse(files[1:])
+    if not files and preset is None and not print_recipe:
+        raise ConfigurationError(
+            "framedose simulate needs a RECIPE.yaml or --preset; --print-recipe > recipe.yaml gives one to start from."
+        )
+    given = merged(read_yaml(files[0], name="The recipe") if files else {}, changes)
+    given |= {key: value for key, value in (("preset", preset), ("seed", seed)) if value is not None}
+    header = build(_Header, {key: given[key] for key in ("preset", "seed") if key in given}, where="recipe")
+    recipe = _recipe(header.preset, {key: value for key, value in given.items() if key not in ("preset", "seed")})
+    if print_recipe:
+        content = {"seed": header.seed, **recipe.model_dump(mode="json")}
+        print(yaml.safe_dump(content, sort_keys=False), end="")
+        return
+    part = named_series(series, recipe, structures=particles, frames=frames) if series else None
+    _make(recipe, header.seed, out, workers, scheduler, device, shard, given, part)
+
+
+class _Header(Settings):
+    """What a recipe file may hold beside the recipe itself."""
+
+    preset: str | None = None
+    """The preset that it starts from."""
+    seed: int = Field(0, ge=0)
+    """Seed of everything random."""
+
+
+def _recipe(preset: str | None, given: dict[str, Any]) -> DatasetRecipe:
+    from framedose.dataset.recipe import DatasetRecipe
+
+    base: dict[str, Any] = {}
+    if preset is not None:
+        from framedose.study.config import study_config
+
+        base = study_config(preset).dataset.model_dump()
+    # Complete, so that one end of a range can be changed alone.
+    complete = build(DatasetRecipe, base, where="preset").model_dump()
+    return build(DatasetRecipe, merged(complete, given), where="recipe")
+
+
+def _make(
+    recipe: DatasetRecipe,
+    seed: int,
+    out: Path,
+    workers: int | None,
+    scheduler: str | None,
+    device: Literal["cpu", "cuda"],
+    shard: str,
+    given: dict[str, Any],
+    series: Part | None,
+) -> None:
+    from framedose.dataset.folder import make_dataset
+    from framedose.dataset.workers import cluster_at, cores
+    from framedose.dataset.workers import workers as local
+
+    if workers is not None and scheduler is not None:
+        raise ConfigurationError("--workers starts processes here, --scheduler uses a cluster's: give one of them.")
+    if workers is not None and workers < 1:
+        raise ConfigurationError(f"--workers must be at least 1, got {workers}.")
+    count = workers or (1 if device == "cuda" else cores())
+    start = partial(local, count) if scheduler is None else partial(cluster_at, scheduler)
+    missing = make_dataset(recipe, seed, out, start, shard=_shard(shard), device=device, given=given, series=series)
+    if missing:
+        print(f"Shard {shard} is complete in {out}; {missing} fields of the dataset are still to be made by others.")
+    else:
+        split = f" --split {series[1].name}" if series else ""
+        print(f"The dataset in {out} is complete. To look at it: framedose show {out}{split}")
+
+
+def _shard(text: str) -> Shard:
+    from framedose.dataset.generate import Shard
+
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal()):
+        raise ConfigurationError(f"--shard must be i/n, such as 3/20, got {text!r}.")
+    return Shard(int(number), int(of))

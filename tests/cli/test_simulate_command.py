@@ -1,0 +1,143 @@
+import pytest
+import yaml
+
+from framedose.cli import main
+from framedose.dataset.recipe import DatasetRecipe
+from framedose.study.config import study_config
+
+TINY = {
+    "structures": 2,
+    "validation_structures": 2,
+    "image_epochs": 2,
+    "gpts": 256,
+    "margin": 16,
+    "binning": 4,
+    "specimen": {"radius": {"low": 4.0, "high": 6.0}, "thickness": {"low": 5.0, "high": 8.0}},
+    "exit_wave": {"sampling": 0.2, "band_limit": 1.6},
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A recipe and the dataset that the command made from it, in a folder with a blank in its name."""
+    folder = tmp_path_factory.mktemp("simulate")
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(TINY))
+    out = folder / "my dataset"
+    assert main(["simulate", str(recipe), "--out", str(out), "--workers", "1", "--conditions.dose.low", "1000"]) == 0
+    return recipe, out
+
+
+def printed(capsys, *words):
+    capsys.readouterr()
+    assert main(["simulate", *words, "--print-recipe"]) == 0
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+def test_the_dataset_is_what_file_and_command_line_say(made):
+    complete = yaml.safe_load((made[1] / "recipe" / "complete.yaml").read_text())
+    assert complete["conditions"]["dose"] == {"low": 1e3, "high": 1e6, "scale": "log"}
+    assert (complete["seed"], complete["structures"]) == (0, 2)
+    given = yaml.safe_load((made[1] / "recipe" / "given.yaml").read_text())
+    assert given == {**TINY, "conditions": {"dose": {"low": 1000}}}
+
+
+def test_the_complete_recipe_makes_the_same_dataset(made, capsys):
+    complete = str(made[1] / "recipe" / "complete.yaml")
+    assert main(["simulate", complete, "--out", str(made[1])]) == 0
+    assert "is complete" in capsys.readouterr().out
+
+
+def test_print_recipe(capsys, tmp_path):
+    paper = printed(capsys)
+    assert paper.pop("seed") == 0
+    assert DatasetRecipe(**paper) == DatasetRecipe()
+    (tmp_path / "recipe.yaml").write_text("preset: quick\nseed: 3\n")
+    quick = printed(capsys, str(tmp_path / "recipe.yaml"), "--structures", "7")
+    assert quick.pop("seed") == 3
+    assert DatasetRecipe(**quick) == study_config("quick").dataset.model_copy(update={"structures": 7})
+    assert printed(capsys, "--preset", "general", "--seed", "5")["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "needs a RECIPE.yaml or --preset"),
+        (["missing.yaml"], "The recipe 'missing.yaml' cannot be read"),
+        (["RECIPE", "more.yaml"], "Unexpected argument 'more.yaml'"),
+        (["RECIPE", "--workers", "0"], "--workers must be at least 1"),
+        (["RECIPE", "--workers", "2", "--scheduler", "tcp://a:1"], "give one of them"),
+        (["RECIPE", "--shard", "3/2"], "between 1 and n"),
+        (["RECIPE", "--shard", "two"], "--shard must be i/n"),
+        (["RECIPE", "--conditions.blur.low", "3"], "low must not exceed high"),
+        (["RECIPE", "--binnig", "2"], "did you mean 'binning'"),
+        (["RECIPE", "--sed", "2"], "did you mean --seed"),
+        (["RECIPE", "--seed", "-1"], "seed"),
+        (["RECIPE", "--preset", "fast"], "preset must be one of quick"),
+        (["RECIPE", "--specimen.element", "Xq"], "unknown element 'Xq'"),
+        (["RECIPE", "--specimen.radius.high", "500"], "too large for a view"),
+        (["RECIPE", "--device", "cuda"], "needs CuPy"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_writes_nothing(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
+    assert main(["simulate", *("recipe.yaml" if word == "RECIPE" else word for word in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("framedose: error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_an_unreachable_scheduler_is_one_clear_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("framedose.dataset.workers._ANSWER", 1)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
+    words = ["simulate", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "out")]
+    assert main([*words, "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    error = capsys.readouterr().err
+    assert "--scheduler 'tcp://127.0.0.1:9' does not answer" in error
+    assert error.count("\n") == 1
+
+
+def test_a_dataset_of_another_recipe_is_refused(made, capsys):
+    recipe, out = made
+    assert main(["simulate", str(recipe), "--out", str(out), "--structures", "3"]) == 2
+    assert "holds a dataset of another recipe or seed" in capsys.readouterr().err
+
+
+def test_show_draws_the_doses_that_are_asked_for(made, tmp_path, capsys):
+    from PIL import Image
+
+    sheets = {}
+    for name, options in (("few", ["--doses", "3e3,1e5"]), ("five", []), ("small", ["--split", "validation"])):
+        path = tmp_path / f"{name}.png"
+        assert main(["show", str(made[1]), "--out", str(path), *options]) == 0
+        with Image.open(path) as sheet:
+            sheets[name] = sheet.convert("RGB")
+    # Two columns of two fields; five columns, with images shown twice.
+    assert sheets["five"].width > 2 * sheets["few"].width
+    assert sheets["few"].height == sheets["five"].height
+    assert str(tmp_path / "small.png") in capsys.readouterr().out
+    colours = {colour for _, colour in sheets["few"].getcolors(1 << 20)}
+    assert (0, 0xD5, 0xFF) in colours
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "'nowhere' is no dataset"),
+        (["DATASET", "--doses", "30,many"], "--doses must be positive numbers"),
+        (["DATASET", "--doses", "-3"], "--doses must be positive numbers"),
+        (["DATASET", "--rows", "0"], "--rows must be at least 1"),
+        (["DATASET", "--out", "sheet.exe"], "--out must be the name of a PNG"),
+        (["DATASET", "--split", "test"], "holds no images 'test'"),
+    ],
+)
+def test_show_refuses_what_it_cannot_draw(arguments, message, made, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["show", *(str(made[1]) if word == "DATASET" else word for word in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
