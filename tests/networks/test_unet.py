@@ -59,3 +59,17 @@ def test_normalisation_does_not_see_scale_or_offset():
     assert out.mean(dim=(1, 2, 3)).abs().max() < 1e-6
     assert (out.var(dim=(1, 2, 3), correction=0) - 1).abs().max() < 1e-5
     assert torch.allclose(normalise(images * 4000 + 100), out, atol=1e-4)
+
+
+def test_batch_norm_is_fixed_when_predicting():
+    """A trained network gives each image the same result, whatever else is in the batch, and far pixels do not matter."""
+    network = UNet(UNetConfig(width=2, poolings=1, convolutions=2, kernel=3, norm="batch"), seed=0)
+    images = torch.randn(4, 1, 48, 32) * torch.tensor([1.0, 5, 0.2, 1])[:, None, None, None]
+    network(images)
+    network.eval()
+    together = network(images)
+    assert torch.allclose(network(images[2:3]), together[2:3], atol=1e-5)
+    changed = images.clone()
+    changed[..., 40:, :] += 10
+    assert torch.allclose(network(changed)[..., :16, :], together[..., :16, :], atol=1e-5)
+    assert any("running_mean" in name for name in network.state_dict())

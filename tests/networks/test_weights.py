@@ -55,6 +55,8 @@ def test_damaged_foreign_and_missing_weights_are_refused(saved, tmp_path):
         load_network(tmp_path / "none.safetensors")
     with pytest.raises(WeightsError, match="shipped name"):
         load_network("resnet")
+    with pytest.raises(WeightsError, match="Did you mean 'unet'"):
+        load_network("unett")
     data = bytearray(path.read_bytes())
     data[-5] ^= 1
     path.write_bytes(data)

@@ -24,6 +24,9 @@ SIZE = 32
 UNET = UNetConfig(width=4, poolings=1, convolutions=2, kernel=3)
 MSDNET = MSDNetConfig(layers=6, width=2, kernel=3, max_dilation=4, activation="leaky_relu", negative_slope=0.1)
 
+NORMED = UNetConfig(width=4, poolings=1, convolutions=2, kernel=3, norm="batch", normalise_window=15)
+EVERYTHING = {"augment": True, "disturb": {"background": 0.5, "coarse_share": 0.5}}
+
 
 def make_squares(path, split, fields, images, seed):
     rng = np.random.default_rng(seed)
@@ -76,9 +79,9 @@ def test_networks_learn_to_find_squares(squares, tmp_path, network):
     assert len(curves["train_loss"]) == 3
 
 
-@pytest.mark.parametrize("network", [UNET, MSDNET], ids=["unet", "msdnet"])
+@pytest.mark.parametrize("network", [UNET, NORMED, MSDNET], ids=["unet", "batch norm", "msdnet"])
 def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(squares, tmp_path, network, monkeypatch):
-    whole, curves = run(squares, tmp_path / "whole.safetensors", network, augment=True)
+    whole, curves = run(squares, tmp_path / "whole.safetensors", network, **EVERYTHING)
 
     class Killed(Exception):
         pass
@@ -93,8 +96,8 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(squares, tmp_path, n
     with monkeypatch.context() as patch:
         patch.setattr(loop, "training_batch", dying)
         with pytest.raises(Killed):
-            run(squares, tmp_path / "killed.safetensors", network, augment=True)
-    resumed, again = run(squares, tmp_path / "killed.safetensors", network, augment=True)
+            run(squares, tmp_path / "killed.safetensors", network, **EVERYTHING)
+    resumed, again = run(squares, tmp_path / "killed.safetensors", network, **EVERYTHING)
     assert weights(resumed) == weights(whole)
     assert again == curves
 

@@ -25,6 +25,8 @@ class UNetConfig(Settings):
     """Convolutions of a block. From three on, a short skip adds the first one's output to the last one's input."""
     kernel: int = Field(5, ge=3, le=11)
     """Side of a convolution kernel [px], odd."""
+    norm: Literal["none", "batch"] = "none"
+    """Batch normalisation between convolution and activation, or none, as the paper names none."""
     classes: int = Field(1, ge=1)
     """Output channels; 1 for particle against background."""
     normalise_window: int | None = Field(None, ge=3)
@@ -82,7 +84,7 @@ class UNet(nn.Module):
 
 
 class _Block(nn.Module):
-    """Convolutions with reflection padding, a PReLU after each, and the short skip of the paper's SOI A.1."""
+    """Convolutions with reflection padding, norm and PReLU after each, and the short skip of the paper's SOI A.1."""
 
     def __init__(self, inputs: int, width: int, config: UNetConfig) -> None:
         super().__init__()
@@ -95,17 +97,19 @@ class _Block(nn.Module):
             nn.init.kaiming_normal_(convolution.weight, a=0.25)
             nn.init.zeros_(cast(Tensor, convolution.bias))
         self.convolutions = nn.ModuleList(convolutions)
+        norm = {"none": nn.Identity, "batch": nn.BatchNorm2d}[config.norm]
+        self.norms = nn.ModuleList(norm(width) for _ in convolutions)
         self.activations = nn.ModuleList(nn.PReLU() for _ in convolutions)
 
     def forward(self, x: Tensor) -> Tensor:
-        layers = list(zip(self.convolutions, self.activations, strict=True))
+        layers = list(zip(self.convolutions, self.norms, self.activations, strict=True))
         x = first = self._layer(layers[0], x)
         for layer in layers[1:-1]:
             x = self._layer(layer, x)
         return self._layer(layers[-1], x + first if len(layers) > 2 else x)
 
     @staticmethod
-    def _layer(layer: tuple[nn.Module, nn.Module], x: Tensor) -> Tensor:
-        convolution, activation = layer
-        result: Tensor = activation(convolution(x))
+    def _layer(layer: tuple[nn.Module, nn.Module, nn.Module], x: Tensor) -> Tensor:
+        convolution, norm, activation = layer
+        result: Tensor = activation(norm(convolution(x)))
         return result

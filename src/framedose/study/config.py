@@ -1,5 +1,6 @@
 """The settings of a whole study."""
 
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import Field
@@ -69,7 +70,9 @@ def study_config(preset: str = "quick", *overrides: dict[str, Any]) -> StudyConf
     3
     """
     if preset not in PRESETS:
-        raise ConfigurationError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
+        near = get_close_matches(preset, PRESETS, n=1)
+        guess = f" Did you mean {near[0]!r}?" if near else ""
+        raise ConfigurationError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.{guess}")
     # Complete, so that one end of a range can be changed alone.
     values: dict[str, Any] = build(StudyConfig, PRESETS[preset], where=f"preset {preset}").model_dump()
     for override in overrides:

@@ -103,9 +103,9 @@ _GENERAL: dict[str, Any] = {
         "camera": {"c0": {"low": 0.2, "high": 0.9}, "c3": {"low": 1.5, "high": 5.0}},
     },
     "unet": {
-        "network": {"width": 14, "convolutions": 2, "normalise_window": 165},
+        "network": {"width": 14, "convolutions": 2, "norm": "batch", "normalise_window": 165},
         "training": {
-            "steps": 4500,
+            "steps": 2700,
             "batch": 3,
             **_COSINE,
             "disturb": {"background": 0.7, "coarse_share": 0.25},
@@ -121,7 +121,7 @@ _GENERAL: dict[str, Any] = {
             "normalise_window": 165,
         },
         "training": {
-            "steps": 4500,
+            "steps": 3300,
             "batch": 3,
             **_COSINE,
             "disturb": {"background": 0.7, "coarse_share": 0.25},
@@ -130,4 +130,4 @@ _GENERAL: dict[str, Any] = {
     "evaluation": {"structures": 40},
 }
 
-PRESETS = {"paper": _PAPER, "laptop": _LAPTOP, "quick": _QUICK, "general": _GENERAL}
+PRESETS = {"quick": _QUICK, "laptop": _LAPTOP, "general": _GENERAL, "paper": _PAPER}
