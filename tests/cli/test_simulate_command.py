@@ -74,7 +74,7 @@ def test_print_recipe(capsys, tmp_path):
         (["RECIPE", "--sed", "2"], "did you mean --seed"),
         (["RECIPE", "--seed", "-1"], "seed"),
         (["RECIPE", "--preset", "fast"], "preset must be one of quick"),
-        (["RECIPE", "--specimen.element", "Xq"], "unknown element 'Xq'"),
+        (["RECIPE", "--specimen.element", "Xq"], "'Xq' is no element"),
         (["RECIPE", "--specimen.radius.high", "500"], "too large for a view"),
         (["RECIPE", "--device", "cuda"], "needs CuPy"),
     ],

@@ -3,7 +3,7 @@ import pytest
 from framedose.config import Range
 from framedose.dataset.recipe import DatasetRecipe
 from framedose.microscope.exit_wave import ExitWaveConfig
-from framedose.specimen.assembly import SpecimenConfig
+from framedose.specimen.config import SpecimenConfig
 
 
 @pytest.fixture(scope="session")

@@ -13,14 +13,13 @@ from functools import partial
 import pytest
 import yaml
 
-from framedose.config import Range
+from framedose.config import merged
 from framedose.dataset import workers as workers_module
 from framedose.dataset.folder import make_dataset
 from framedose.dataset.generate import Shard
 from framedose.dataset.store import ImageSet
 from framedose.dataset.workers import workers
 from framedose.errors import ConfigurationError, OutputExistsError, SimulationError
-from framedose.specimen.assembly import SpecimenConfig
 
 
 def serial(task, items, label, done):
@@ -174,17 +173,18 @@ def test_a_dataset_keeps_to_one_kind_of_device(finished, tiny_recipe, tmp_path, 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"element": "Xq"}, "specimen.element: unknown element 'Xq'"),
-        ({"support": "XqO2"}, "specimen.support: unknown element 'Xq'"),
-        ({"radius": Range(low=300, high=400)}, "too large for a view of 17.9"),
-        ({"radius": Range(low=4, high=400)}, "too large"),
-        ({"mask_fraction": Range(low=0.8, high=0.9)}, "No particle with radius"),
+        ({"element": "Xq"}, "'Xq' is no element"),
+        ({"support": "XqO2"}, "no support 'XqO2'"),
+        ({"radius": {"low": 300, "high": 400}}, "too large for a view of 17.9"),
+        ({"radius": {"low": 4, "high": 400}}, "too large"),
+        ({"radius": {"low": 0.5, "high": 5}}, "radius.low must be at least 3"),
+        ({"mask_fraction": {"low": 0.8, "high": 0.9}}, "No particle with radius"),
     ],
 )
 def test_a_recipe_that_cannot_be_leaves_nothing_behind(change, message, tiny_recipe, tmp_path):
-    specimen = SpecimenConfig(**{**dict(tiny_recipe.specimen), **change})
     with pytest.raises(ValueError, match=message):
-        make_dataset(tiny_recipe.model_copy(update={"specimen": specimen}), 0, tmp_path / "new", here)
+        recipe = type(tiny_recipe)(**merged(tiny_recipe.model_dump(), {"specimen": change}))
+        make_dataset(recipe, 0, tmp_path / "new", here)
     assert not (tmp_path / "new").exists()
 
 

@@ -62,7 +62,7 @@ def test_normalisation_does_not_see_scale_or_offset():
 
 
 def test_batch_norm_is_fixed_when_predicting():
-    """A trained network gives each image the same result, whatever else is in the batch, and far pixels do not matter."""
+    """A trained network gives each image the same result whatever else is in the batch; far pixels do not matter."""
     network = UNet(UNetConfig(width=2, poolings=1, convolutions=2, kernel=3, norm="batch"), seed=0)
     images = torch.randn(4, 1, 48, 32) * torch.tensor([1.0, 5, 0.2, 1])[:, None, None, None]
     network(images)
