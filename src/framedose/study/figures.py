@@ -7,25 +7,21 @@ its own line style and marker. Nothing here touches the global state of pyplot.
 from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
-from framedose.atomic import write_aside
 from framedose.evaluation.summary import Band, NetworkResult
 from framedose.study.labels import network_label, number
+from framedose.study.panels import draw_frame, draw_outline, draw_scale_bar, new_panels, write_figure
 
 Networks = Mapping[str, NetworkResult]
 
 _STYLES = [("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#CC79A7", ":", "D")]
-_CYAN = "#00D5FF"
 _ORANGE = (0.90, 0.62, 0.0)
 _DASHES = (0, (5, 4))
-_DPI = 130
 
 
 def area_figure(networks: Networks, path: str | Path) -> None:
@@ -75,7 +71,7 @@ def null_figure(networks: Networks, path: str | Path) -> None:
     panels[0].set_ylim(bottom=0)
     panels[0].set_ylabel("false area (% of the frame)")
     panels[0].legend(frameon=False)
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def learning_curves_figure(curves: Mapping[str, Mapping[str, list[float]]], path: str | Path) -> None:
@@ -102,7 +98,7 @@ def learning_curves_figure(curves: Mapping[str, Mapping[str, list[float]]], path
         axes.set_xlabel("training step")
         axes.grid(color="0.92")
         axes.legend(frameon=False)
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def examples_figure(
@@ -124,15 +120,15 @@ def examples_figure(
         The PNG to write.
     """
     images, doses, mask = np.asarray(images), np.asarray(doses), np.asarray(mask)
-    figure, panels = _panels(1, len(images) + 1)
+    figure, panels = new_panels(1, len(images) + 1)
     frames = [*images, images[-1]]
     titles = [*(f"{number(dose)} e/Å²" for dose in doses), "with the true outline"]
     for axes, frame, title in zip(panels[0], frames, titles, strict=True):
-        _draw_frame(axes, frame)
+        draw_frame(axes, frame)
         axes.set_title(title, fontsize=9)
-    _draw_outline(panels[0, -1], mask)
-    _draw_scale_bar(panels[0, 0], mask.shape[1], sampling)
-    _save(figure, path)
+    draw_outline(panels[0, -1], mask)
+    draw_scale_bar(panels[0, 0], mask.shape[1], sampling)
+    write_figure(figure, path)
 
 
 def overlay_figure(
@@ -163,17 +159,17 @@ def overlay_figure(
         The PNG to write.
     """
     images, doses, mask = np.asarray(images), np.asarray(doses), np.asarray(mask, dtype=bool)
-    figure, panels = _panels(len(predicted), len(images))
+    figure, panels = new_panels(len(predicted), len(images))
     for row, (name, masks) in zip(panels, predicted.items(), strict=True):
         row[0].set_ylabel(network_label(name), fontsize=10)
         for axes, frame, found in zip(row, images, np.asarray(masks, dtype=bool), strict=True):
-            _draw_frame(axes, frame)
+            draw_frame(axes, frame)
             axes.imshow(np.dstack([np.broadcast_to(_ORANGE, (*found.shape, 3)), 0.5 * found]), interpolation="nearest")
-            _draw_outline(axes, mask)
+            draw_outline(axes, mask)
     for axes, dose in zip(panels[0], doses, strict=True):
         axes.set_title(f"{number(dose)} e/Å²", fontsize=9)
-    _draw_scale_bar(panels[0, 0], mask.shape[1], sampling)
-    _save(figure, path)
+    draw_scale_bar(panels[0, 0], mask.shape[1], sampling)
+    write_figure(figure, path)
 
 
 def _area_label(name: str, result: NetworkResult) -> str:
@@ -200,7 +196,7 @@ def _draw_dose_axis(axes: Axes) -> None:
 
 def _finish(figure: Figure, axes: Axes, path: str | Path) -> None:
     axes.legend(frameon=False, loc="lower right", fontsize=9)
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def _draw_curve(axes: Axes, x: list[float], y: npt.ArrayLike, style: tuple[str, str, str], label: str) -> None:
@@ -228,52 +224,3 @@ def _draw_converged(axes: Axes, networks: Networks) -> None:
     label = f"all converged at {number(start)} e/Å², least to greatest area"
     axes.fill_between([start, end], min(kept), max(kept), color="0.85", linewidth=0, label=label)
     axes.axvline(start, color="black", linestyle=_DASHES, linewidth=1.2)
-
-
-def _panels(rows: int, columns: int) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(1.9 * columns, 1.9 * rows + 0.35), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for axes in panels.flat:
-        axes.set(xticks=[], yticks=[])
-    return figure, panels
-
-
-def _draw_frame(axes: Axes, frame: npt.NDArray[Any]) -> None:
-    low, high = np.percentile(frame, [0.5, 99.5])
-    axes.imshow(frame, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-
-
-def _draw_outline(axes: Axes, mask: npt.NDArray[Any]) -> None:
-    axes.contour(mask.astype(float), levels=[0.5], colors=[_CYAN], linewidths=1.3)
-
-
-def _draw_scale_bar(axes: Axes, width: int, sampling: float) -> None:
-    """Draw a bar of a round length, at most a third of the field of view of ``width`` pixels."""
-    third = width * sampling / 10 / 3
-    power = 10 ** np.floor(np.log10(third))
-    length = power * max(step for step in (1, 2, 5) if step * power <= third)
-    pixels = length * 10 / sampling
-    x, y = 0.06 * width, axes.get_ylim()[0] - 0.06 * width
-    stroke = [withStroke(linewidth=3, foreground="black")]
-    axes.plot(
-        [x, x + pixels],
-        [y, y],
-        color="white",
-        linewidth=2.5,
-        path_effects=[withStroke(linewidth=4.5, foreground="black")],
-    )
-    axes.text(
-        x + pixels / 2,
-        y - 0.03 * width,
-        f"{length:g} nm",
-        color="white",
-        ha="center",
-        va="bottom",
-        fontsize=8,
-        path_effects=stroke,
-    )
-
-
-def _save(figure: Figure, path: str | Path) -> None:
-    with write_aside(path) as aside:
-        figure.savefig(aside, dpi=_DPI)

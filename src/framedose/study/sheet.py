@@ -8,8 +8,8 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from framedose.dataset.store import ImageSet
-from framedose.study.figures import _draw_frame, _draw_outline, _draw_scale_bar, _panels, _save
 from framedose.study.labels import number
+from framedose.study.panels import draw_frame, draw_outline, draw_scale_bar, new_panels, write_figure
 
 Cells = list[list[tuple[int, int]]]
 """The (field, image) of every panel, row by row."""
@@ -36,18 +36,18 @@ def contact_sheet(images: ImageSet, path: str | Path, *, doses: Sequence[float] 
     if doses is None:
         doses = np.geomspace(stored.min(), stored.max(), 5).tolist()
     cells = _choose(stored, doses, rows)
-    figure, panels = _panels(len(cells), len(doses))
+    figure, panels = new_panels(len(cells), len(doses))
     for row, chosen in zip(panels, cells, strict=True):
         for axes, (field, image) in zip(row, chosen, strict=True):
             frame, mask = images.load(field, image)
             condition = {name: float(values[field, image]) for name, values in images.conditions.items()}
-            _draw_frame(axes, frame)
+            draw_frame(axes, frame)
             if mask.any():
-                _draw_outline(axes, mask)
-            _draw_scale_bar(axes, mask.shape[1], condition["sampling"])
+                draw_outline(axes, mask)
+            draw_scale_bar(axes, mask.shape[1], condition["sampling"])
             title = f"{number(condition['dose'])} e/Å², defocus {condition['defocus'] / 10:.0f} nm"
             axes.set_title(f"{title}\nfield {field}, {images.kinds[field]}", fontsize=7, pad=3)
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def _choose(stored: npt.NDArray[np.float64], doses: Sequence[float], rows: int) -> Cells:
