@@ -49,8 +49,28 @@ def test_a_passport_survives_its_file(tmp_path):
     write_passport(tmp_path / "c.yaml", passport)
     assert load_passport(tmp_path / "c.yaml") == passport
     assert passport.simulated().mtf(0.25) == pytest.approx(0.8)
-    with pytest.raises(CalibrationError, match="table"):
-        passport.ranges()
+    drawn = passport.ranges().draw(np.random.default_rng(0))
+    assert drawn.mtf(0.25) == pytest.approx(0.8)
+    assert drawn.noise_transfer == passport.noise_transfer
+    assert 0 <= drawn.readout <= 2e-5
+
+
+def test_ranges_draw_the_camera_of_the_passport():
+    merlin = load_passport("merlin300")
+    drawn = merlin.ranges().draw(np.random.default_rng(0))
+    assert drawn.mtf(np.array([0.0, 0.5, 1.0])) == pytest.approx(
+        merlin.simulated().mtf(np.array([0, 0.5, 1])), abs=2e-3
+    )
+    assert drawn.floor == merlin.mtf.floor
+
+
+def test_dose_from_the_mean_count():
+    passport = load_passport("oneview").model_copy(
+        update={"gain": Interval(value=20, low=19, high=21), "offset": Interval(value=100, low=99, high=101)}
+    )
+    assert passport.dose(mean=120, sampling=0.1) == pytest.approx(100)
+    product = passport.model_copy(update={"gain": Interval(value=20, low=19, high=21, quantity="g F")})
+    assert product.dose(mean=120, sampling=0.1) is None
 
 
 def test_passports_that_cannot_be_used(tmp_path):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from framedose.camera.noise import Camera, detect
 from framedose.camera.passport import load_passport
@@ -44,6 +45,7 @@ def test_without_a_dose_the_product_is_flagged(stack, tmp_path, capsys):
     ("options", "message"),
     [
         (["--dose", "ten"], "--dose must be a number"),
+        (["--dose", "metadata"], "do not say the dose"),
         (["--dose", "1,2"], "one for each of the 4 frames"),
         (["--roi", "0,0,9"], "--roi must be"),
         (["--roi", "0,0,32,256"], "too small"),
@@ -77,3 +79,35 @@ def test_dark_frames_give_the_offset_of_one_dose(stack, tmp_path, capsys):
     assert passport.offset.value == pytest.approx(100.2, abs=0.1)
     assert passport.gain.value == pytest.approx(20, rel=0.15)
     assert [entry["file"] for entry in passport.frames] == ["bright.tif", "dark.tif"]
+
+
+def test_frames_that_are_not_raw_are_refused_unless_allowed(stack, tmp_path, capsys):
+    frames = tifffile.imread(stack)
+    levels = np.clip((frames - frames.min()) / np.ptp(frames) * 255, 0, 255).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "stretched.tif", levels, photometric="minisblack")
+    out = tmp_path / "mine.yaml"
+    words = ["calibrate", str(tmp_path / "stretched.tif"), "--sampling", "0.075", "-o", str(out)]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "8-bit" in error
+    assert "--allow-processed" in error
+    assert not out.exists()
+    assert main([*words, "--allow-processed"]) == 0
+    assert any("not raw: " in flag and "8-bit" in flag for flag in load_passport(out).flags)
+
+
+def test_a_passport_goes_into_a_recipe_and_a_study(stack, tmp_path, capsys):
+    out = tmp_path / "mine.yaml"
+    assert (
+        main(["calibrate", str(stack), "--sampling", "0.075", "--dose", ",".join(map(str, DOSES)), "-o", str(out)]) == 0
+    )
+    measured = load_passport(out)
+    capsys.readouterr()
+    for command, path in (("study", ("dataset", "camera")), ("simulate", ("camera",))):
+        words = [command, "--print-settings"] if command == "study" else [command, "--print-recipe"]
+        assert main([*words, "--camera", str(out)]) == 0
+        settings = yaml.safe_load(capsys.readouterr().out)
+        for key in path:
+            settings = settings[key]
+        assert settings["c0"]["low"] == pytest.approx(measured.mtf.c0.low)
+        assert settings["readout"]["high"] == pytest.approx(measured.readout.high)

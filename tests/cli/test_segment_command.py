@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from framedose.camera.passport import Interval, load_passport, write_passport
 from framedose.cli import main
 from framedose.files import read, write_tiff
 from framedose.inference import batch
@@ -117,6 +118,18 @@ class TestResults:
         assert "not a raw frame (8-bit)" in said.err
         assert "serie.tif, frame 0, and 2 more: pixel size 0.75" in said.err
 
+    def test_the_passport_of_the_camera_tells_the_dose(self, here, weights, capsys):
+        write_tiff(here / "a.tif", noise(60, 45), 0.3)
+        plain = load_passport("oneview")
+        gain = Interval(value=2, low=2, high=2)
+        write_passport("camera.yaml", plain.model_copy(update={"gain": gain, "offset": gain}))
+        assert main(["segment", "a.tif", "--network", weights, "--camera", "camera.yaml"]) == 0
+        capsys.readouterr()
+        with open("framedose-segment/segmentation.csv", encoding="utf-8") as file:
+            (row,) = csv.DictReader(file)
+        assert float(row["dose_per_area"]) == pytest.approx((100 - 2) / 2 / 0.3**2, rel=0.01)
+        assert "oneview" in fails(capsys, "segment", "a.tif", "--camera", "no such camera", "--out", "other")
+
     def test_pixel_size_of_each_file(self, here, weights):
         write_tiff(here / "a.tif", noise(40, 50), 0.3)
         write_tiff(here / "b.tif", noise(40, 50), 0.2)
@@ -184,7 +197,8 @@ class TestFailures:
         assert all(word in line for word in words), line
 
     def test_network(self, folder, capsys):
-        assert "unet, msdnet" in fails(capsys, "segment", "good.tif", "--network", "unett")
+        assert "unet, msdnet" in fails(capsys, "segment", "good.tif", "--network", "resnet")
+        assert "Did you mean 'unet'" in fails(capsys, "segment", "good.tif", "--network", "unett")
 
     def test_no_file(self, folder, capsys):
         assert "name at least one" in fails(capsys, "segment")

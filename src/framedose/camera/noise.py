@@ -58,11 +58,27 @@ class CameraRanges(Settings):
     """Readout noise N_0 [electrons/pixel]."""
     readout_noise: Literal["poisson", "gaussian"] = "poisson"
     """Readout as Poisson counts or as normal noise."""
+    floor: float = Field(default=0.0, ge=0, lt=1)
+    """C of Eq. 1; 0 where the readout makes the tail."""
+    mtf_table: TransferCurve | None = None
+    """The MTF as a table, the same for all, in place of c0, c3 and floor."""
+    noise_transfer: TransferCurve | None = None
+    """What the noise of the counted electrons is filtered by where it is not the MTF."""
+    excess_noise: float = Field(default=1.0, gt=0)
+    """F: variance of what one electron leaves, relative to counting."""
 
     def draw(self, rng: np.random.Generator) -> Camera:
         """Draw one camera."""
+        c0, c3, readout = self.c0.draw(rng), self.c3.draw(rng), self.readout.draw(rng)
         return Camera(
-            c0=self.c0.draw(rng), c3=self.c3.draw(rng), readout=self.readout.draw(rng), readout_noise=self.readout_noise
+            c0=None if self.mtf_table else c0,
+            c3=None if self.mtf_table else c3,
+            floor=self.floor,
+            mtf_table=self.mtf_table,
+            noise_transfer=self.noise_transfer,
+            excess_noise=self.excess_noise,
+            readout=readout,
+            readout_noise=self.readout_noise,
         )
 
 

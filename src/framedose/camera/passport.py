@@ -12,7 +12,7 @@ from framedose.atomic import write_aside
 from framedose.camera.mtf import TransferCurve
 from framedose.camera.noise import Camera, CameraRanges
 from framedose.config import Range, Settings, build, read_yaml
-from framedose.errors import CalibrationError
+from framedose.errors import CalibrationError, ConfigurationError
 
 _SHIPPED = files("framedose.camera") / "passports"
 
@@ -136,19 +136,36 @@ class CameraPassport(Settings):
         Raises
         ------
         CalibrationError
-            If the MTF is a table, or the readout not known in electrons.
+            If the readout is not known in electrons.
         """
-        if self.mtf.c0 is None or self.mtf.c3 is None:
-            raise CalibrationError(
-                f"The passport of {self.camera!r} has its MTF as a table; ranges to draw cameras from need c0 and c3."
-            )
         readout = self._readout()
-        return CameraRanges(
-            c0=Range(low=self.mtf.c0.low, high=self.mtf.c0.high),
-            c3=Range(low=self.mtf.c3.low, high=self.mtf.c3.high),
+        ranges = CameraRanges(
             readout=Range(low=max(readout.low, 0.0), high=readout.high),
             readout_noise=self.readout_noise,
+            noise_transfer=self.noise_transfer,
+            excess_noise=1.0 if self.excess_noise is None else self.excess_noise.value,
         )
+        if self.mtf.table is not None or self.mtf.c0 is None or self.mtf.c3 is None:
+            return ranges.model_copy(update={"mtf_table": self.mtf.table})
+        c0, c3 = (Range(low=given.low, high=given.high) for given in (self.mtf.c0, self.mtf.c3))
+        return ranges.model_copy(update={"c0": c0, "c3": c3, "floor": self.mtf.floor})
+
+    def dose(self, mean: float, sampling: float) -> float | None:
+        """Return the dose [e/Å2] of a frame from its mean count, or None where the gain is not known on its own.
+
+        Of a frame with a specimen it is the dose behind the specimen.
+
+        Parameters
+        ----------
+        mean
+            Mean count per pixel.
+        sampling
+            Side of a pixel [Å/px].
+        """
+        if self.gain is None or self.gain.quantity is not None:
+            return None
+        counts = mean - (0.0 if self.offset is None else self.offset.value)
+        return max(counts, 0.0) / self.gain.value / sampling**2
 
     def _readout(self) -> Interval:
         if self.readout is None or (self.readout.quantity or "").endswith("(F N)"):
@@ -182,7 +199,12 @@ def load_passport(name: str | Path) -> CameraPassport:
     """
     shipped = shipped_passports()
     path = Path(str(_SHIPPED / f"{str(name).lower()}.yaml")) if str(name).lower() in shipped else Path(name)
-    return build(CameraPassport, read_yaml(path), where=f"camera passport {str(name)!r}")
+    if not path.is_file():
+        raise ConfigurationError(
+            f"camera passport {str(name)!r} cannot be read: there is no such file. Give one that framedose calibrate has "
+            f"written, or {', '.join(shipped)}."
+        )
+    return build(CameraPassport, read_yaml(path, name="camera passport"), where=f"camera passport {str(name)!r}")
 
 
 def shipped_passports() -> list[str]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from framedose.camera.spectrum import Floats
-    from framedose.micrograph import Micrograph
+    from framedose.files import Frames
+    from framedose.files.recorded import Recorded
 
 
 def calibrate(
@@ -28,6 +29,7 @@ def calibrate(
     differences: Annotated[bool, Parameter(negative=())] = False,
     mtf: str | None = None,
     camera: str = "camera",
+    allow_processed: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Measure the noise of a camera on vacuum frames and write its passport.
 
@@ -40,6 +42,8 @@ def calibrate(
 
       framedose calibrate stack.tif --sampling 0.75 --roi 0,0,512,512
 
+      framedose study --camera oneview.yaml
+
     Parameters
     ----------
     files
@@ -47,8 +51,8 @@ def calibrate(
     out
         The passport.
     dose
-        Electrons per Å2 and frame: one number, or one for each frame separated by commas. Without it, gain and
-        excess noise are known as their product only.
+        Electrons per Å2 and frame: one number, one for each frame separated by commas, or "metadata" for what the
+        files say. Without it, gain and excess noise are known as their product only.
     sampling
         Pixel size in Å per pixel, of all files.
     dark
@@ -63,53 +67,64 @@ def calibrate(
         A passport with an independently measured MTF: with a known dose, the DQE is then given.
     camera
         Name of the camera, for the passport.
+    allow_processed
+        Measure frames that are not raw all the same (8-bit, averaged, drift-corrected, denoised, saturated); the
+        passport then says so.
     """
     from framedose.camera.calibrate import calibrate as measure
     from framedose.camera.frames import one_sampling
     from framedose.camera.issue import issue_passport
     from framedose.camera.page import draw_calibration, summary
-    from framedose.camera.passport import write_passport
+    from framedose.camera.passport import Hardware, write_passport
     from framedose.camera.vacuum import Region
+    from framedose.files.recorded import Recorded, refuse_processed
     from framedose.provenance import file_digest
 
-    frames, dark_frames = _read(files, sampling), _read(dark, sampling) if dark else []
-    region = None if roi is None else Region.parse(roi)
+    frames, dark_frames = Recorded(_read(files, sampling)), Recorded(_read(dark, sampling) if dark else [])
+    flags = refuse_processed(frames, allow=allow_processed)
     result = measure(
-        [frame.image for frame in frames],
-        sampling=one_sampling([frame.sampling for frame in [*frames, *dark_frames]]),
-        doses=None if dose is None else _numbers(dose),
-        region=region,
-        dark=[frame.image for frame in dark_frames],
+        frames,
+        sampling=one_sampling([*frames.samplings, *dark_frames.samplings]),
+        doses=_doses(dose, frames),
+        region=None if roi is None else Region.parse(roi),
+        dark=dark_frames,
         offset=offset,
         differences=differences,
         independent_mtf=None if mtf is None else _mtf(mtf),
     )
-    hashes = [{"file": path.name, "sha256": file_digest(path)} for path in (*files, *dark)]
-    write_passport(out, issue_passport(result, camera=camera, frames=hashes))
+    hashes = [{"file": path.name, "sha256": file_digest(path)} for path in (*files, *dark) if path.is_file()]
+    hardware = Hardware(frame_time=frames.exposure)
+    write_passport(out, issue_passport(result, camera=camera, frames=hashes, hardware=hardware, flags=flags))
     picture = out.with_suffix(".png")
-    draw_calibration(picture, result, frames[-1].image, camera)
+    draw_calibration(picture, result, frames[len(frames) - 1], camera)
     print(summary(result))
     if result.floors is not None:
         print(f"The paper's way, Eq. 2 on fits of single frames: N_0 = {result.floors.readout:.4g}")
     print(f"Passport: {out}   Picture: {picture}")
-    for flag in result.flags:
+    for flag in (*flags, *result.flags):
         print(f"framedose: warning: {flag}", file=sys.stderr)
 
 
-def _read(files: tuple[Path, ...], sampling: float | None) -> list[Micrograph]:
+def _read(files: tuple[Path, ...], sampling: float | None) -> list[Frames]:
     from framedose.files import read
 
     if not files:
         raise ConfigurationError("Name at least one file with vacuum frames.")
-    return [frame for path in files for frame in read(path, sampling=sampling)]
+    return [read(path, sampling=sampling) for path in files]
 
 
-def _numbers(text: str) -> list[float]:
+def _doses(text: str | None, frames: Recorded) -> list[float] | None:
+    if text is None:
+        return None
+    if text == "metadata":
+        if None in frames.doses:
+            raise ConfigurationError("--dose metadata: the files do not say the dose of every frame; give the numbers.")
+        return [dose for dose in frames.doses if dose is not None]
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise ConfigurationError(
-            f"--dose must be a number of e/Å2, or numbers separated by commas, got {text!r}."
+            f"--dose must be a number of e/Å2, numbers separated by commas, or metadata, got {text!r}."
         ) from None
 
 

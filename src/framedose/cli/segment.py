@@ -20,6 +20,7 @@ def segment(
     network: str = "msdnet",
     threshold: float = 0.9,
     dose: float | None = None,
+    camera: str | None = None,
     allow_unequal: bool = False,
     out: Path = Path("framedose-segment"),
 ) -> None:
@@ -52,6 +53,8 @@ def segment(
         Least probability, between 0 and 1, for a pixel to belong to a particle.
     dose
         Dose of every frame in e/Å2, if the files do not know it: you are warned where the network has not seen such.
+    camera
+        Passport of the camera, from "framedose calibrate", that tells the dose from the counts.
     allow_unequal
         Resample pixels that are not square to the finer of their sides.
     out
@@ -65,6 +68,7 @@ def segment(
         sampling=sampling,
         threshold=threshold,
         dose=dose,
+        camera=camera,
         allow_unequal=allow_unequal,
         out=out,
     )

@@ -41,3 +41,10 @@ def refuse(words: Sequence[str]) -> None:
     """Say that a word has no meaning, if there is one."""
     if words:
         raise ConfigurationError(f"Unexpected argument {words[0]!r}; settings are given as --name value.")
+
+
+def camera_settings(name: str) -> dict[str, Any]:
+    """Return the ranges of a camera passport, a file or the name of a shipped one, as settings of a recipe."""
+    from framedose.camera.passport import load_passport
+
+    return load_passport(name).ranges().model_dump()

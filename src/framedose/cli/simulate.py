@@ -10,7 +10,7 @@ import yaml
 from cyclopts import Parameter
 from pydantic import Field
 
-from framedose.cli.settings import parse_settings, refuse
+from framedose.cli.settings import camera_settings, parse_settings, refuse
 from framedose.config import Settings, build, merged, read_yaml
 from framedose.errors import ConfigurationError
 
@@ -42,6 +42,7 @@ def simulate(
     scheduler: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     shard: str = "1/1",
+    camera: str | None = None,
     series: Literal["replica", "ramp"] | None = None,
     frames: int | None = None,
     particles: int = 1,
@@ -81,6 +82,9 @@ def simulate(
         Where exit waves are computed: cpu, or cuda through CuPy.
     shard
         i/n makes every n-th field only, i from 1 to n, for job arrays. Shards may run at the same time.
+    camera
+        Passport of the camera, from "framedose calibrate", or a shipped one: mtf1 to mtf5, oneview, counting,
+        merlin200, merlin300.
     series
         Make, in place of a dataset to train on, the paper's replica of its experiment (A.4: 10 to 1e4 e/Å2) or a
         dose ramp (10 to 1300 e/Å2) of particles like the recipe's.
@@ -99,7 +103,8 @@ def simulate(
         raise ConfigurationError(
             "framedose simulate needs a RECIPE.yaml or --preset; --print-recipe > recipe.yaml gives one to start from."
         )
-    given = merged(read_yaml(files[0], name="The recipe") if files else {}, changes)
+    given = read_yaml(files[0], name="The recipe") if files else {}
+    given = merged(merged(given, {"camera": camera_settings(camera)} if camera else {}), changes)
     given |= {key: value for key, value in (("preset", preset), ("seed", seed)) if value is not None}
     header = build(_Header, {key: given[key] for key in ("preset", "seed") if key in given}, where="recipe")
     recipe = _recipe(header.preset, {key: value for key, value in given.items() if key not in ("preset", "seed")})

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import yaml
 from cyclopts import Parameter
 
-from framedose.cli.settings import parse_settings, refuse
+from framedose.cli.settings import camera_settings, parse_settings, refuse
 from framedose.config import merged, read_yaml
 
-_OPTIONS = ("preset", "seed", "out", "config", "workers", "print-settings")
+_OPTIONS = ("preset", "seed", "out", "config", "camera", "workers", "print-settings")
 
 
 def study(
@@ -20,6 +20,7 @@ def study(
     seed: int | None = None,
     out: Path = Path("framedose-study"),
     config: Path | None = None,
+    camera: str | None = None,
     workers: int | None = None,
     print_settings: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -47,6 +48,9 @@ def study(
         Folder of the study: new, or this study's own.
     config
         YAML file with settings that differ from the preset.
+    camera
+        Passport of the camera, from "framedose calibrate", or a shipped one: mtf1 to mtf5, oneview, counting,
+        merlin200, merlin300.
     workers
         Processes of the simulation; one for each core by default.
     print_settings
@@ -56,7 +60,10 @@ def study(
 
     others, changes = parse_settings(settings, _OPTIONS)
     refuse(others)
-    overrides = merged(read_yaml(config) if config else {}, changes)
+    base = merged(
+        read_yaml(config) if config else {}, {"dataset": {"camera": camera_settings(camera)}} if camera else {}
+    )
+    overrides = merged(base, changes)
     if seed is not None:
         overrides["seed"] = seed
     chosen = study_config(preset, overrides)

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from framedose.atomic import write_aside, write_json
+from framedose.camera.passport import CameraPassport, load_passport
 from framedose.errors import ConfigurationError, FramedoseError, OutputError, OutputExistsError
 from framedose.files import Frames, read
 from framedose.files.writer import tiff_writer
 from framedose.inference.overlay import write_overlay
 from framedose.inference.predict import check
 from framedose.inference.segment import check_options, segment
+from framedose.micrograph import Micrograph
 from framedose.progress import progress
 from framedose.provenance import file_digest, versions
 
@@ -58,6 +60,7 @@ def segment_files(
     sampling: float | None = None,
     threshold: float = 0.9,
     dose: float | None = None,
+    camera: str | Path | None = None,
     allow_unequal: bool = False,
     out: str | Path = "framedose-segment",
 ) -> list[SegmentedFrame]:
@@ -81,6 +84,9 @@ def segment_files(
         Least probability of a pixel in the mask, between 0 and 1.
     dose
         Dose of every frame [e/Å2], for the warnings and the table; None takes it from each file.
+    camera
+        Passport of the camera (:func:`framedose.camera.passport.load_passport`): where neither ``dose`` nor the file
+        says it, the dose behind the specimen is told from the mean count.
     allow_unequal
         Resample pixels that are not square to the finer of their sides.
     out
@@ -108,6 +114,7 @@ def segment_files(
     check_options(threshold=threshold, dose=dose)
     _refuse_used_folder(out)
     _refuse_equal_names(paths)
+    dose_of = _dosed(dose, None if camera is None else load_passport(camera))
     inputs = [read(path, sampling=sampling, allow_unequal=allow_unequal) for path in paths]
     from framedose.networks.weights import load_network  # Loads torch, for which a wrong file name need not wait.
 
@@ -117,7 +124,7 @@ def segment_files(
     for micrograph in progress(every_frame, total=total, label="check") if total > _MANY else every_frame:
         check(micrograph, loaded)
     with _new_folder(out) as folder:
-        work = (row for frames in inputs for row in _segment_each(frames, loaded, folder, threshold, dose))
+        work = (row for frames in inputs for row in _segment_each(frames, loaded, folder, threshold, dose_of))
         rows = list(progress(work, total=total, label="segment"))
         settings = {
             "network": loaded.name,
@@ -125,6 +132,7 @@ def segment_files(
             "sampling": sampling,
             "threshold": threshold,
             "dose": dose,
+            "camera": None if camera is None else str(camera),
             "allow_unequal": allow_unequal,
             "inputs": {str(frames.origin): _digest(frames) for frames in inputs},
             "versions": versions(),
@@ -135,7 +143,11 @@ def segment_files(
 
 
 def _segment_each(
-    frames: Frames, network: LoadedNetwork, folder: Path, threshold: float, dose: float | None
+    frames: Frames,
+    network: LoadedNetwork,
+    folder: Path,
+    threshold: float,
+    dose_of: Callable[[Micrograph], float | None],
 ) -> Iterator[SegmentedFrame]:
     name = _result_name(frames.origin)
     first, total = frames[0], len(frames)
@@ -147,6 +159,7 @@ def _segment_each(
     )
     with probabilities as write_probability, masks as write_mask:
         for index, micrograph in enumerate(frames):
+            dose = dose_of(micrograph)
             result = segment(micrograph, network, threshold=threshold, dose=dose)
             write_probability(result.probability)
             write_mask(result.mask * np.uint8(255))
@@ -157,9 +170,22 @@ def _segment_each(
                 index,
                 result.area_nm2,
                 result.fraction,
-                dose if dose is not None else micrograph.dose_per_area,
+                dose,
                 "; ".join(result.warnings),
             )
+
+
+def _dosed(dose: float | None, camera: CameraPassport | None) -> Callable[[Micrograph], float | None]:
+    """Return what tells the dose of a frame [e/Å2]: the user, the file, or the camera's gain."""
+
+    def dose_of(micrograph: Micrograph) -> float | None:
+        known = dose if dose is not None else micrograph.dose_per_area
+        if known is not None or camera is None or micrograph.quantity != "counts":
+            return known
+        # No dose is no estimate: an offset that is too high, or a frame without electrons.
+        return camera.dose(float(micrograph.image.mean(dtype=np.float64)), micrograph.sampling) or None
+
+    return dose_of
 
 
 def _digest(frames: Frames) -> str:
