@@ -201,7 +201,7 @@ def load_passport(name: str | Path) -> CameraPassport:
     path = Path(str(_SHIPPED / f"{str(name).lower()}.yaml")) if str(name).lower() in shipped else Path(name)
     if not path.is_file():
         raise ConfigurationError(
-            f"camera passport {str(name)!r} cannot be read: there is no such file. Give one that framedose calibrate has "
+            f"camera passport {str(name)!r} cannot be read: no such file. Give one that framedose calibrate has "
             f"written, or {', '.join(shipped)}."
         )
     return build(CameraPassport, read_yaml(path, name="camera passport"), where=f"camera passport {str(name)!r}")

@@ -106,8 +106,8 @@ def load_network(name: str | os.PathLike[str]) -> LoadedNetwork:
     path = Path(str(files("framedose.networks") / "shipped" / f"{name}.safetensors")) if name in SHIPPED else Path(name)
     remedy = f"Give one of {', '.join(SHIPPED)}, or the path of a .safetensors file with its .json beside it."
     if path.suffix != ".safetensors":
-        near = get_close_matches(str(name), SHIPPED, n=1)
-        remedy = f"Did you mean {near[0]!r}?" if near else remedy
+        near = get_close_matches(str(name), SHIPPED, n=1, cutoff=0.7)
+        remedy = f"Did you mean {near[0]!r}? {remedy}" if near else remedy
         raise WeightsError(f"network must be a shipped name or a .safetensors file, got {str(name)!r}. {remedy}")
     for needed in (path, path.with_suffix(".json")):
         if not needed.is_file():
