@@ -2,7 +2,7 @@
 paper's fits do to a constant camera, and fits of real frames.
 
 The real frames are looked for in FRAMEDOSE_REAL_DATA, else in ``../shared/data`` beside the project; without them the
-simulated figures are drawn alone. Reading them needs h5py and rosettasciio.
+simulated figures are drawn alone.
 
     python benchmarks/camera_figures.py --out docs/images
 """
@@ -27,6 +27,7 @@ from framedose.camera.pattern import shared_power
 from framedose.camera.spectrum import Spectrum, measure_spectrum, ring_frequencies
 from framedose.camera.vacuum import Region
 from framedose.config import Range
+from framedose.files import read
 from framedose.random import generator
 
 SAMPLING, SIZE, MARGIN = 0.075, 512, 32
@@ -205,20 +206,12 @@ def draw_carbon(axes: Axes, frames: list[np.ndarray], result: Calibration) -> No
 
 def hologram(data: Path) -> np.ndarray:
     """Return the vacuum hologram: biprism fringes on vacuum."""
-    import h5py
-
-    path = data / "holospy_ultrascan_vacuum" / "00_ref_Vbp_130V_0V_bin2_crop.hdf5"
-    with h5py.File(path) as file:
-        experiment = next(iter(file["Experiments"].values()))
-        return np.asarray(experiment["data"], dtype=np.float32)
+    return read(data / "holospy_ultrascan_vacuum" / "00_ref_Vbp_130V_0V_bin2_crop.hdf5")[0].image
 
 
 def flat_field(data: Path) -> np.ndarray:
     """Return a small flat DM3 image."""
-    from rsciio.digitalmicrograph import file_reader
-
-    frame = file_reader(data / "readers_rosettasciio" / "tiff_test_dm_image_um_unit.dm3")[0]["data"]
-    return np.asarray(frame, dtype=np.float32)
+    return read(data / "readers_rosettasciio" / "tiff_test_dm_image_um_unit.dm3")[0].image
 
 
 def report(name: str, result: Calibration) -> None:

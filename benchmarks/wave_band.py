@@ -22,7 +22,8 @@ from framedose.microscope.conditions import ConditionRanges, Conditions
 from framedose.microscope.exit_wave import ExitWaveConfig, exit_wave
 from framedose.microscope.optics import expected_intensity, fourier_resample
 from framedose.random import generator
-from framedose.specimen.config import SpecimenConfig, build_specimen
+from framedose.specimen.assembly import build_specimen
+from framedose.specimen.config import SpecimenConfig
 
 EXTENT, DRAWS, ENERGY = 43.2, 24, 300e3
 REFERENCE = ExitWaveConfig(sampling=0.05, slice_thickness=0.5, band_limit=6.0)

@@ -8,7 +8,8 @@ from framedose.microscope.conditions import Conditions
 from framedose.microscope.exit_wave import ExitWaveConfig, exit_wave
 from framedose.microscope.optics import expected_intensity
 from framedose.random import generator
-from framedose.specimen.config import SpecimenConfig, build_specimen
+from framedose.specimen.assembly import build_specimen
+from framedose.specimen.config import SpecimenConfig
 
 EXTENT, GPTS, PADDED = 66.0, 462, 1536
 # At one focus a weak spot may be dark in the middle of a particle and bright at its rim, which shifts it.
