@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from framedose.camera.calibrate import calibrate
+    from framedose.camera.passport import load_passport
+    from framedose.dataset.folder import make_dataset
     from framedose.files import read, write_tiff
     from framedose.inference.batch import segment_files
     from framedose.inference.segment import Segmentation, segment
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "Micrograph": "framedose.micrograph",
     "Segmentation": "framedose.inference.segment",
+    "calibrate": "framedose.camera.calibrate",
     "load_network": "framedose.networks.weights",
+    "load_passport": "framedose.camera.passport",
+    "make_dataset": "framedose.dataset.folder",
     "read": "framedose.files",
     "run_study": "framedose.study.run",
     "segment": "framedose.inference.segment",
@@ -32,7 +38,10 @@ _HOMES = {
 __all__ = [
     "Micrograph",
     "Segmentation",
+    "calibrate",
     "load_network",
+    "load_passport",
+    "make_dataset",
     "read",
     "run_study",
     "segment",
