@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from framedose.config import build
+from framedose.config import Range, build
 from framedose.dataset.recipe import DatasetRecipe, Split
 from framedose.dataset.render import render
 from framedose.errors import ConfigurationError
 from framedose.microscope.exit_wave import ExitWaveConfig, exit_wave
 from framedose.microscope.thermal import displaced
+from framedose.specimen.config import SpecimenConfig
 
 GRID = {"sampling": 0.15, "band_limit": 2.2}
 RMS = {"Au": 0.09, "O": 0.2}
@@ -70,7 +71,8 @@ def test_frozen_phonons_are_the_same_from_the_same_generator():
 
 
 def test_image_of_frozen_phonons_is_of_their_mean_intensity():
-    recipe = DatasetRecipe(gpts=64, margin=8, exit_wave=ExitWaveConfig(**GRID))
+    small = SpecimenConfig(radius=Range(low=4, high=6), whole=False)
+    recipe = DatasetRecipe(gpts=64, margin=8, specimen=small, exit_wave=ExitWaveConfig(**GRID))
     split = Split("test", ("particle",), 1, (1e6,))
     n = recipe.exit_wave.stored_gpts(recipe.extent)
     bright, dark = (np.full((n, n), amplitude, np.complex64) for amplitude in (1.5**0.5, 0.5**0.5))

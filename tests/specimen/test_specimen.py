@@ -130,7 +130,7 @@ def test_specimen_is_made_again_from_its_seed_and_only_from_it():
 
 def test_impossible_requests_are_refused_with_a_remedy():
     with pytest.raises(SpecimenError, match="change specimen.radius or use more pixels"):
-        specimen(0, SpecimenConfig(radius=Range(low=25, high=30)))
+        specimen(0, SpecimenConfig(radius=Range(low=15, high=15.5)))
     with pytest.raises(SpecimenError, match="enlarge the cell"):
         build_specimen(SMALL, VIEW, 30.0, generator(0, "x"))
 
