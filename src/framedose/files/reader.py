@@ -57,7 +57,7 @@ def read(path: str | Path, *, sampling: float | None = None, allow_unequal: bool
     ----------
     path
         The file; or a folder, whose files are the frames in the order of the numbers in their names, including those in
-        the folders Hour_.. / Minute_.. / Second_.. of an in-situ series.
+        the folders ``Hour_00/Minute_00/Second_00`` of an in-situ series.
     sampling
         Side of a pixel [Å/px]; what the file says of it is then not used. A PNG or npy cannot tell a pixel size, so
         there it must be given.
