@@ -3,6 +3,7 @@ import pytest
 import zarr
 
 from framedose.camera.noise import detect, sum_pixels
+from framedose.camera.presets import MTF_PRESETS
 from framedose.config import Range, build
 from framedose.dataset.generate import Shard, make_images, make_specimens, make_waves
 from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds, training_parts
@@ -245,3 +246,13 @@ def test_frozen_phonons_are_stored_one_wave_each_and_can_be_made_again(tmp_path)
     assert np.array_equal(waves, again)
     assert np.abs(waves[0] - waves[1]).max() > 0.01
     assert ImageSet(tmp_path / "one" / "images.zarr", "train").load(0, 0)[0].std() > 0
+
+
+def test_ranges_of_the_paper_have_names():
+    recipe = build(DatasetRecipe, {"conditions": {"dose": "low"}, "camera": "mtf3"}, where="recipe")
+    assert (recipe.conditions.dose.low, recipe.conditions.dose.high, recipe.conditions.dose.scale) == (10, 1e4, "log")
+    assert recipe.camera == MTF_PRESETS["MTF3"]
+    with pytest.raises(ConfigurationError, match="one of high, low, full"):
+        build(DatasetRecipe, {"conditions": {"dose": "lwo"}}, where="recipe")
+    with pytest.raises(ConfigurationError, match="mtf1, mtf2"):
+        build(DatasetRecipe, {"camera": "mtf9"}, where="recipe")

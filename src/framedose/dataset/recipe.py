@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from framedose.camera.noise import Camera, CameraRanges
+from framedose.camera.passport import load_passport
 from framedose.config import Settings, digest
 from framedose.microscope.conditions import ConditionRanges, Conditions
 from framedose.microscope.exit_wave import ExitWaveConfig
@@ -46,7 +47,12 @@ class DatasetRecipe(Settings):
     conditions: ConditionRanges = ConditionRanges()
     """Imaging conditions, Table 1."""
     camera: CameraRanges = CameraRanges()
-    """The camera, Table 3."""
+    """The camera; or the name of a passport, such as mtf1 to mtf5 of Table 3."""
+
+    @field_validator("camera", mode="before")
+    @classmethod
+    def _passport(cls, value: Any) -> Any:
+        return load_passport(value).ranges() if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,12 +1,18 @@
 """Imaging conditions and the ranges that they are drawn from (Tables 1 and 2 of the paper)."""
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from framedose.config import Range, Settings
 
+# Table 2 of the paper, and the full range that it also tries [e/Å2].
+DOSE_RANGES = {
+    "high": Range(low=1e2, high=1e6, scale="log"),
+    "low": Range(low=1e1, high=1e4, scale="log"),
+    "full": Range(low=1e1, high=1e6, scale="log"),
+}
 _CIRCLE = Range(low=0.0, high=360.0)
 
 
@@ -56,8 +62,8 @@ class ConditionRanges(Settings):
     """Standard deviation of the Gaussian blur of the intensity [Å]."""
     sampling: Range = Range(low=0.07, high=0.08)
     """Side of a camera pixel [Å/px]."""
-    dose: Range = Range(low=1e2, high=1e6, scale="log")
-    """Frame dose [e/Å2]; Table 2 calls 1e2..1e6 high and 1e1..1e4 low."""
+    dose: Range = DOSE_RANGES["high"]
+    """Frame dose [e/Å2]; or a name of Table 2: high (1e2..1e6), low (1e1..1e4), or full (1e1..1e6)."""
     astigmatism: Range = Range(low=0.0, high=0.0)
     """Two-fold astigmatism C12 [Å]."""
     astigmatism_angle: Range = _CIRCLE
@@ -74,6 +80,15 @@ class ConditionRanges(Settings):
     """Way that the specimen goes during the exposure, at constant speed [Å]."""
     drift_angle: Range = _CIRCLE
     """Direction of the drift [degree]."""
+
+    @field_validator("dose", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in DOSE_RANGES:
+            raise ValueError(f"a dose range has low and high, or is one of {', '.join(DOSE_RANGES)}")
+        return DOSE_RANGES[value]
 
     @model_validator(mode="after")
     def _check(self) -> Self:

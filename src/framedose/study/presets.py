@@ -4,13 +4,6 @@ from typing import Any
 
 from framedose.camera.presets import MTF_PRESETS
 
-# Table 2 of the paper, and the full range that it also tries [e/Å2].
-DOSE_RANGES = {
-    "high": {"low": 1e2, "high": 1e6, "scale": "log"},
-    "low": {"low": 1e1, "high": 1e4, "scale": "log"},
-    "full": {"low": 1e1, "high": 1e6, "scale": "log"},
-}
-
 # The paper: Tables 1 to 3 with MTF4 and the high dose range (the recipe's defaults), 1000 structures, 10 image epochs,
 # 512x512 pixels, 500 validation images, 300 epochs of ADAM at a constant rate. Radii are those of the group's earlier
 # work that fit 1.5 times into the field. A third of a million images of 512x512 for each network: days on a CPU.
