@@ -3,7 +3,6 @@ import pytest
 import zarr
 
 from framedose.camera.noise import detect, sum_pixels
-from framedose.camera.presets import MTF_PRESETS
 from framedose.config import Range, build
 from framedose.dataset.generate import Shard, make_images, make_specimens, make_waves
 from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds, training_parts
@@ -251,7 +250,7 @@ def test_frozen_phonons_are_stored_one_wave_each_and_can_be_made_again(tmp_path)
 def test_ranges_of_the_paper_have_names():
     recipe = build(DatasetRecipe, {"conditions": {"dose": "low"}, "camera": "mtf3"}, where="recipe")
     assert (recipe.conditions.dose.low, recipe.conditions.dose.high, recipe.conditions.dose.scale) == (10, 1e4, "log")
-    assert recipe.camera == MTF_PRESETS["MTF3"]
+    assert (recipe.camera.c0.low, recipe.camera.c0.high, recipe.camera.c3.low) == (0.2, 0.3, 1)
     with pytest.raises(ConfigurationError, match="one of high, low, full"):
         build(DatasetRecipe, {"conditions": {"dose": "lwo"}}, where="recipe")
     with pytest.raises(ConfigurationError, match="mtf1, mtf2"):

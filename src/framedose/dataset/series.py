@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from framedose.camera.presets import MTF_PRESETS
 from framedose.config import merged
 from framedose.dataset.recipe import DatasetRecipe, Part, Split, make_kinds
 from framedose.errors import ConfigurationError
@@ -75,6 +74,6 @@ def named_series(
     series = SERIES[name]
     doses = tuple(float(f"{dose:.6g}") for dose in series.doses(frames or series.frames))
     on_zone = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1, "whole": True}
-    changes = {"conditions": _CONDITIONS, "camera": MTF_PRESETS["MTF3"].model_dump(), "specimen": on_zone}
+    changes = {"conditions": _CONDITIONS, "camera": "mtf3", "specimen": on_zone}
     changed = DatasetRecipe.model_validate(merged(recipe.model_dump(), changes))
     return changed, Split(name, make_kinds(structures, supports, vacuum), len(doses), doses)

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from framedose.camera.presets import MTF_PRESETS
-
 # The paper: Tables 1 to 3 with MTF4 and the high dose range (the recipe's defaults), 1000 structures, 10 image epochs,
 # 512x512 pixels, 500 validation images, 300 epochs of ADAM at a constant rate. Radii are those of the group's earlier
 # work that fit 1.5 times into the field. A third of a million images of 512x512 for each network: days on a CPU.
 _PAPER: dict[str, Any] = {
     "dataset": {
         "specimen": {"radius": {"low": 5.0, "high": 12.0}},
-        "camera": MTF_PRESETS["MTF4"].model_dump(),
+        "camera": "mtf4",
     },
     "unet": {"network": {}, "training": {"steps": 300 * 1000 // 8, "batch": 8, "validate_every": 500}},
     "msdnet": {"network": {}, "training": {"steps": 300 * 1000 // 8, "batch": 8, "validate_every": 500}},
@@ -40,7 +38,7 @@ _LAPTOP: dict[str, Any] = {
     "evaluation": {"structures": 40},
 }
 
-# Sized so that the whole study takes about twelve minutes on two cores. Where the paper's value is not kept: coarser
+# Sized so that the whole study takes about ten minutes on two cores. Where the paper's value is not kept: coarser
 # waves, smaller particles for a smaller field, pixels summed 4x4, smaller networks, and some hundred steps on a cosine
 # schedule, with flips, turns and fields without a particle, in place of 300 epochs.
 _QUICK: dict[str, Any] = {
@@ -53,7 +51,7 @@ _QUICK: dict[str, Any] = {
         "binning": 4,
         "specimen": {"radius": {"low": 8.0, "high": 12.5}},
         "exit_wave": {"sampling": 0.15, "band_limit": 2.2},
-        "camera": MTF_PRESETS["MTF4"].model_dump(),
+        "camera": "mtf4",
     },
     "unet": {
         "network": {"width": 12, "convolutions": 2},
