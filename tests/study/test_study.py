@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from framedose.cli import main
+from framedose.config import merged
 from framedose.errors import ConfigurationError
 from framedose.study import run as study_run
 from framedose.study.config import study_config
@@ -180,3 +181,12 @@ def test_a_damaged_study_card_is_refused(finished, tmp_path):
     (out / "study.json").write_text("{")
     with pytest.raises(Exception, match="other settings"):
         study_run.run_study(study_config("quick", TINY), out)
+
+
+def test_a_study_is_evaluated_on_a_named_series(tmp_path):
+    """The dose ramp of the paper's experiment, in place of frames like those of the training."""
+    ramp = merged(TINY, {"evaluation": {"series": "ramp", "frames": 4, "high_dose": 500}})
+    results = study_run.run_study(study_config("quick", ramp), tmp_path / "ramp", processes=1)
+    assert results["networks"]["msdnet"]["curves"]["doses"] == [10, 440, 870, 1300]
+    assert (tmp_path / "ramp" / "images.zarr" / "ramp").is_dir()
+    assert not (tmp_path / "ramp" / "images.zarr" / "test").exists()
