@@ -8,6 +8,7 @@ the paper, on their zone axis on the support; and the paper's replica of its exp
 
 import argparse
 import json
+from typing import Any
 
 import numpy as np
 
@@ -47,11 +48,11 @@ def series(structures: int) -> dict[str, Part]:
     """Return the recipe and the split of each series."""
     recipe = study_config("general").dataset
     on_zone = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1}
-    papers = DatasetRecipe.model_validate(merged(recipe.model_dump(), {"specimen": on_zone}))
+    papers = changed(recipe, on_zone)
     kinds = make_kinds(structures, structures // 2, structures // 2)
-    replica, split = named_series(
-        "replica", recipe_for_whole_particles(papers), structures=structures, supports=structures // 2
-    )
+    # Its particles lie in the view as a whole, which larger ones cannot.
+    small = changed(recipe, {"radius": {"high": 15.0}})
+    replica, split = named_series("replica", small, structures=structures, supports=structures // 2)
     return {
         "varied": (recipe, Split("shipped varied", kinds, len(DOSES), DOSES)),
         "on zone": (papers, Split("shipped on zone", kinds, len(DOSES), DOSES)),
@@ -59,9 +60,9 @@ def series(structures: int) -> dict[str, Part]:
     }
 
 
-def recipe_for_whole_particles(recipe: DatasetRecipe) -> DatasetRecipe:
-    """Return the recipe with particles small enough to lie in the view as a whole."""
-    return DatasetRecipe.model_validate(merged(recipe.model_dump(), {"specimen": {"radius": {"high": 15.0}}}))
+def changed(recipe: DatasetRecipe, specimen: dict[str, Any]) -> DatasetRecipe:
+    """Return the recipe with other specimens."""
+    return DatasetRecipe.model_validate(merged(recipe.model_dump(), {"specimen": specimen}))
 
 
 def made(part: Part, label: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.unet import UNetConfig
 from framedose.training import loop
 from framedose.training.batches import training_batch
+from framedose.training.disturb import Disturbances
 from framedose.training.loop import TrainingConfig, train
 
 SIZE = 32
@@ -25,6 +26,7 @@ UNET = UNetConfig(width=4, poolings=1, convolutions=2, kernel=3)
 MSDNET = MSDNetConfig(layers=6, width=2, kernel=3, max_dilation=4, activation="leaky_relu", negative_slope=0.1)
 
 NORMED = UNetConfig(width=4, poolings=1, convolutions=2, kernel=3, norm="batch", normalise_window=15)
+NOTHING = Disturbances()
 EVERYTHING = {"augment": True, "disturb": {"background": 0.5, "coarse_share": 0.5}}
 
 
@@ -131,7 +133,7 @@ def test_every_epoch_shows_every_field_once_and_cycles_through_the_images(square
     for epoch in range(4):
         seen = []
         for step in range(6 * epoch, 6 * epoch + 6):
-            batch, masks = training_batch(images, seed=5, step=step, size=4, augment=False)
+            batch, masks = training_batch(images, seed=5, step=step, size=4, augment=False, disturb=NOTHING)
             assert masks.shape == (4, SIZE, SIZE)
             seen += [known[image.tobytes()] for image in batch]
         assert sorted(index for index, _ in seen) == list(range(24))
@@ -140,8 +142,8 @@ def test_every_epoch_shows_every_field_once_and_cycles_through_the_images(square
 
 def test_orientation_turns_image_and_mask_together(squares):
     images = ImageSet(squares, "train")
-    plain = [training_batch(images, seed=5, step=step, size=8, augment=False) for step in range(6)]
-    turned = [training_batch(images, seed=5, step=step, size=8, augment=True) for step in range(6)]
+    plain = [training_batch(images, seed=5, step=step, size=8, augment=False, disturb=NOTHING) for step in range(6)]
+    turned = [training_batch(images, seed=5, step=step, size=8, augment=True, disturb=NOTHING) for step in range(6)]
     orientations = set()
     for (image, mask), (image2, mask2) in zip(plain, turned, strict=True):
         for a, m, b, n in zip(image, mask, image2, mask2, strict=True):

@@ -10,9 +10,7 @@ from framedose.training.disturb import Disturbances, disturbed
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
-def training_batch(
-    images: ImageSet, *, seed: int, step: int, size: int, augment: bool, disturb: Disturbances | None = None
-) -> Batch:
+def training_batch(images: ImageSet, *, seed: int, step: int, size: int, augment: bool, disturb: Disturbances) -> Batch:
     """Return batch ``step``: images and masks, float32, shape (size, y, x).
 
     Samples are counted through epochs; an epoch visits every field once in its own random order, and epoch e shows
@@ -28,8 +26,7 @@ def training_batch(
         if augment:
             turns, mirror = divmod(int(generator(seed, "orientation", sample).integers(8)), 2)
             pair = np.rot90(pair, turns, axes=(1, 2))[:, :, :: -1 if mirror else 1].copy()
-        if disturb is not None:
-            pair[0] = disturbed(pair[0], disturb, generator(seed, "disturbance", sample))
+        pair[0] = disturbed(pair[0], disturb, generator(seed, "disturbance", sample))
         pairs.append(pair)
     batch = np.stack(pairs)
     return batch[:, 0], batch[:, 1]
