@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
+import torch
 
 from framedose.random import generator
-from framedose.training.disturb import Disturbances, disturbed
+from framedose.training import disturb
+from framedose.training.disturb import Disturbances
 
 NOISE = np.random.default_rng(0).normal(1.0, 0.5, (96, 80)).astype(np.float32)
+
+
+def disturbed(image, settings, rng):
+    return disturb.disturbed(torch.from_numpy(image), settings, rng).numpy()
 
 
 def power(image):

@@ -1,5 +1,6 @@
 """Training on a small stored set that the tests make: squares to find in noise."""
 
+import csv
 import math
 import os
 import signal
@@ -11,26 +12,35 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from safetensors.torch import save_file
+from tensorboardX.proto.event_pb2 import Event
 
+from framedose.config import build
 from framedose.dataset.store import ImageSet
-from framedose.errors import TrainingError
+from framedose.errors import ConfigurationError, TrainingError
 from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.unet import UNetConfig
 from framedose.training import loop
-from framedose.training.batches import training_batch
-from framedose.training.disturb import Disturbances
-from framedose.training.loop import TrainingConfig, train
+from framedose.training.batches import Sample, StoredImages, batches, training_batch
+from framedose.training.config import TrainingConfig
+from framedose.training.loop import train
+from framedose.training.objective import loss_of
+from framedose.training.record import CurvesRecord
 
 SIZE = 32
 UNET = UNetConfig(width=4, poolings=1, convolutions=2, kernel=3)
 MSDNET = MSDNetConfig(layers=6, width=2, kernel=3, max_dilation=4, activation="leaky_relu", negative_slope=0.1)
 
 NORMED = UNetConfig(width=4, poolings=1, convolutions=2, kernel=3, norm="batch", normalise_window=15)
-NOTHING = Disturbances()
-EVERYTHING = {"augment": True, "disturb": {"background": 0.5, "coarse_share": 0.5}}
+EVERYTHING = {
+    "augment": True,
+    "disturb": {"background": 0.5, "coarse_share": 0.5},
+    "average": 0.8,
+    "patience": 3,
+}
 
 
-def make_squares(path, split, fields, images, seed):
+def make_squares(path, split, fields, images, seed, classes=1):
     rng = np.random.default_rng(seed)
     frames = rng.normal(size=(fields, images, SIZE, SIZE)).astype(np.float16)
     masks = np.zeros(frames.shape, bool)
@@ -38,6 +48,12 @@ def make_squares(path, split, fields, images, seed):
         y, x = rng.integers(2, SIZE - 14, 2)
         masks[index][y : y + 12, x : x + 12] = True
     frames[masks] += 2
+    if classes == 3:
+        # The lower half is support, and darker; the particle wins.
+        support = np.zeros(SIZE, bool)
+        support[SIZE // 2 :] = True
+        frames[..., support, :] -= 1
+        masks = np.where(masks, 1, 2 * support[:, None]).astype(np.uint8)
     group = zarr.open_group(path, mode="a").create_group(split)
     shape = (1, images, SIZE, SIZE)
     for name, data in (("images", frames), ("masks", masks)):
@@ -61,9 +77,14 @@ def config(**changes):
     return TrainingConfig(**{**base, **changes})
 
 
-def run(path, checkpoint, network=UNET, seed=0, **changes):
-    sets = ImageSet(path, "train"), ImageSet(path, "validation")
-    return train(network, config(**changes), *sets, seed=seed, checkpoint=checkpoint, label="test")
+def images_of(path, split, classes=1):
+    return StoredImages(ImageSet(path, split), classes=classes)
+
+
+def run(path, checkpoint, network=UNET, seed=0, classes=1, max_minutes=None, record=None, **changes):
+    sets = images_of(path, "train", classes), images_of(path, "validation", classes)
+    options = {"checkpoint": checkpoint, "label": "test", "max_minutes": max_minutes, "record": record}
+    return train(network, config(**changes), *sets, seed=seed, **options)
 
 
 def weights(network):
@@ -72,36 +93,38 @@ def weights(network):
 
 @pytest.mark.parametrize("network", [UNET, MSDNET], ids=["unet", "msdnet"])
 def test_networks_learn_to_find_squares(squares, tmp_path, network):
-    _, curves = run(
+    trained = run(
         squares, tmp_path / "c.safetensors", network, steps=150, validate_every=50, schedule="cosine", clip=1.0
     )
+    curves = trained.curves
+    assert trained.finished
     assert curves["step"] == [50, 100, 150]
     assert curves["validation_f1"][-1] > 0.8
+    assert curves["train_f1"][-1] > 0.8
     assert curves["validation_loss"][-1] < 0.5 * math.log(2)
     assert len(curves["train_loss"]) == 3
 
 
 @pytest.mark.parametrize("network", [UNET, NORMED, MSDNET], ids=["unet", "batch norm", "msdnet"])
 def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(squares, tmp_path, network, monkeypatch):
-    whole, curves = run(squares, tmp_path / "whole.safetensors", network, **EVERYTHING)
+    whole = run(squares, tmp_path / "whole.safetensors", network, **EVERYTHING)
 
     class Killed(Exception):
         pass
 
-    steps = iter(range(17))
-
     def dying(*arguments, **options):
-        if next(steps, None) is None:
-            raise Killed
-        return training_batch(*arguments, **options)
+        for count, batch in enumerate(batches(*arguments, **options)):
+            if count == 17:
+                raise Killed
+            yield batch
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "training_batch", dying)
+        patch.setattr(loop, "batches", dying)
         with pytest.raises(Killed):
             run(squares, tmp_path / "killed.safetensors", network, **EVERYTHING)
-    resumed, again = run(squares, tmp_path / "killed.safetensors", network, **EVERYTHING)
-    assert weights(resumed) == weights(whole)
-    assert again == curves
+    resumed = run(squares, tmp_path / "killed.safetensors", network, **EVERYTHING)
+    assert weights(resumed.network) == weights(whole.network)
+    assert resumed.curves == whole.curves
 
 
 def test_kill_9_loses_nothing(squares, tmp_path):
@@ -124,29 +147,32 @@ run(pathlib.Path({str(squares)!r}), pathlib.Path({str(tmp_path / "k.safetensors"
 
     with safe_open(tmp_path / "k.safetensors", framework="pt") as file:
         assert int(file.metadata()["step"]) >= 3
-        assert "optimizer.0.max_exp_avg_sq" in file.keys()  # noqa: SIM118
+        assert "optimizer/0/max_exp_avg_sq" in file.keys()  # noqa: SIM118
 
 
 def test_every_epoch_shows_every_field_once_and_cycles_through_the_images(squares):
-    images = ImageSet(squares, "train")
-    known = {images.load(index, image)[0].tobytes(): (index, image) for index in range(24) for image in range(3)}
+    stored, images = ImageSet(squares, "train"), images_of(squares, "train")
+    known = {stored.load(index, image)[0].tobytes(): (index, image) for index in range(24) for image in range(3)}
     for epoch in range(4):
         seen = []
         for step in range(6 * epoch, 6 * epoch + 6):
-            batch, masks = training_batch(images, seed=5, step=step, size=4, augment=False, disturb=NOTHING)
+            batch, masks = training_batch(images, config(), seed=5, step=step)
             assert masks.shape == (4, SIZE, SIZE)
-            seen += [known[image.tobytes()] for image in batch]
+            seen += [known[image.numpy().tobytes()] for image in batch]
         assert sorted(index for index, _ in seen) == list(range(24))
         assert {image for _, image in seen} == {epoch % 3}
 
 
 def test_orientation_turns_image_and_mask_together(squares):
-    images = ImageSet(squares, "train")
-    plain = [training_batch(images, seed=5, step=step, size=8, augment=False, disturb=NOTHING) for step in range(6)]
-    turned = [training_batch(images, seed=5, step=step, size=8, augment=True, disturb=NOTHING) for step in range(6)]
+    images = images_of(squares, "train")
+
+    def shown(step, augment):
+        batch = training_batch(images, config(batch=8, augment=augment), seed=5, step=step)
+        return [part.numpy() for part in batch]
+
     orientations = set()
-    for (image, mask), (image2, mask2) in zip(plain, turned, strict=True):
-        for a, m, b, n in zip(image, mask, image2, mask2, strict=True):
+    for step in range(6):
+        for a, m, b, n in zip(*shown(step, False), *shown(step, True), strict=True):
             found = [
                 (turns, mirror)
                 for turns in range(4)
@@ -157,6 +183,15 @@ def test_orientation_turns_image_and_mask_together(squares):
             assert len(found) == 1
             orientations |= set(found)
     assert len(orientations) == 8
+
+
+def test_the_parts_of_several_processes_are_the_batch_of_one(squares):
+    images = images_of(squares, "train")
+    for step in range(3):
+        whole = training_batch(images, config(augment=True), seed=5, step=step)
+        parts = [training_batch(images, config(augment=True), seed=5, step=step, part=i, parts=2) for i in range(2)]
+        for one, many in zip(whole, zip(*parts, strict=True), strict=True):
+            assert torch.equal(one, torch.cat(many))
 
 
 def test_a_foreign_or_damaged_checkpoint_is_refused(squares, tmp_path):
@@ -180,16 +215,151 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(squares, tmp_p
     assert path.exists()
 
 
+def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(squares, tmp_path, monkeypatch):
+    path = tmp_path / "c.safetensors"
+    normal = loop.loss_of
+
+    def steep(logits, labels):
+        # Finite itself; the derivative of the root at zero is not.
+        return normal(logits, labels) + ((0 * logits).abs().sqrt().mean() if path.exists() else 0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "loss_of", steep)
+        with pytest.raises(TrainingError, match="gradient of step 7 is nan"):
+            run(squares, path, clip=None)
+    assert run(squares, path, clip=None).curves == run(squares, tmp_path / "whole.safetensors", clip=None).curves
+
+
 def test_schedule_ends_near_zero_and_constant_stays():
     cosine = config(schedule="cosine", steps=100)
-    rates = [cosine.rate(step) for step in range(100)]
+    rates = [cosine.rate(step, 100) for step in range(100)]
     assert max(rates) <= 1e-2
     assert rates[0] < 0.6e-2
     assert rates[-1] < 1e-5
-    assert {config().rate(step) for step in range(30)} == {1e-2}
+    assert {config().rate(step, 30) for step in range(30)} == {1e-2}
 
 
 def test_threads_are_left_as_they_were(squares, tmp_path):
     before = torch.get_num_threads()
     run(squares, tmp_path / "c.safetensors", steps=2)
     assert torch.get_num_threads() == before
+
+
+def test_epochs_in_place_of_steps(squares, tmp_path):
+    assert run(squares, tmp_path / "c.safetensors", steps=None, epochs=1.5).steps == 9
+    with pytest.raises(ConfigurationError, match="steps or epochs"):
+        build(TrainingConfig, {"steps": 3, "epochs": 1}, where="test")
+
+
+def test_patience_ends_the_training_and_keeps_the_best_weights(squares, tmp_path):
+    """At a rate at which nothing can be learned the loss soon stops coming down."""
+    kept = {}
+
+    def record(curves):
+        kept[curves["step"][-1]] = curves["validation_loss"][-1]
+
+    trained = run(
+        squares, tmp_path / "c.safetensors", learning_rate=0.3, steps=400, validate_every=4, patience=4, record=record
+    )
+    losses = trained.curves["validation_loss"]
+    assert trained.finished
+    assert trained.steps < 400
+    assert len(losses) - 1 - losses.index(min(losses)) == 4
+    assert list(kept.values()) == losses
+    images, labels = images_of(squares, "validation").load([Sample(i, i, 0) for i in range(6)], 0)
+    with torch.no_grad():
+        loss = loss_of(trained.network(loop.normalise(images)), labels).mean()
+    assert float(loss) == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_the_running_average_is_what_is_validated_and_kept(squares, tmp_path):
+    """With the decay d and w_0 copied at the first step, the average is sum d^(n-k) (1-d) w_k + d^(n-1) w_1."""
+    steps, decay = 5, 0.6
+    states = [
+        run(squares, tmp_path / f"{count}.safetensors", schedule="constant", steps=None, epochs=count / 6).network
+        for count in range(1, steps + 1)
+    ]
+    expected = states[0].head.weight.detach().clone()
+    for state in states[1:]:
+        expected = decay * expected + (1 - decay) * state.head.weight.detach()
+    averaged = run(squares, tmp_path / "average.safetensors", steps=steps, average=decay)
+    assert torch.allclose(averaged.network.head.weight, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_max_minutes_stops_and_the_same_call_goes_on(squares, tmp_path):
+    path = tmp_path / "c.safetensors"
+    first = run(squares, path, max_minutes=1e-9)
+    assert not first.finished
+    assert first.steps == 1
+    last = run(squares, path)
+    assert last.finished
+    whole = run(squares, tmp_path / "whole.safetensors")
+    assert weights(last.network) == weights(whole.network)
+    assert last.curves == whole.curves
+    assert run(squares, path).curves == whole.curves
+
+
+def test_several_classes(tmp_path):
+    path = tmp_path / "images.zarr"
+    make_squares(path, "train", 24, 3, 0, classes=3)
+    make_squares(path, "validation", 6, 1, 1, classes=3)
+    network = UNET.model_copy(update={"classes": 3})
+    trained = run(path, tmp_path / "c.safetensors", network, classes=3, steps=150, validate_every=150, clip=1.0)
+    assert trained.curves["validation_f1"][-1] > 0.7
+    assert trained.curves["validation_loss"][-1] < 0.5 * math.log(3)
+    images, labels = images_of(path, "validation", 3).load([Sample(i, i, 0) for i in range(6)], 0)
+    with torch.no_grad():
+        found = trained.network(loop.normalise(images)).argmax(dim=1)
+    assert (found == labels).float().mean() > 0.85
+
+
+@pytest.mark.parametrize("network", [UNetConfig(width=2, poolings=4), MSDNetConfig(layers=2, max_dilation=10)])
+def test_images_smaller_than_the_network_needs(squares, tmp_path, network):
+    with pytest.raises(TrainingError, match="have 32 x 32 pixels, this .* needs at least"):
+        run(squares, tmp_path / "c.safetensors", network)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_device_is_a_clear_error_and_loses_nothing(squares, tmp_path, monkeypatch):
+    path = tmp_path / "c.safetensors"
+    normal = loop.loss_of
+
+    def full(logits, labels):
+        if path.exists():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return normal(logits, labels)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "loss_of", full)
+        with pytest.raises(TrainingError, match=r"lower training\.batch"):
+            run(squares, path)
+    assert run(squares, path).curves == run(squares, tmp_path / "whole.safetensors").curves
+
+
+def test_a_checkpoint_of_another_version_is_refused(squares, tmp_path):
+    path = tmp_path / "c.safetensors"
+    save_file({"network.head.bias": torch.zeros(1)}, path, {"step": "7", "run": "x"})
+    before = path.read_bytes()
+    with pytest.raises(TrainingError, match="no checkpoint of this version"):
+        run(squares, path)
+    assert path.read_bytes() == before
+
+
+def test_the_record_has_every_entry_once_also_after_a_resume(squares, tmp_path):
+    path = tmp_path / "c.safetensors"
+    run(squares, path, max_minutes=1e-9, record=CurvesRecord(tmp_path, "net"), validate_every=1)
+    run(squares, path, record=CurvesRecord(tmp_path, "net"), validate_every=1)
+    with (tmp_path / "net.curves.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(1, 31))
+    assert all(0 <= float(row["validation_f1"]) <= 1 for row in rows)
+    (events,) = (tmp_path / "tensorboard" / "net").glob("*tfevents*")
+    entries = {}
+    with events.open("rb") as stream:
+        while header := stream.read(12):
+            event = Event.FromString(stream.read(int.from_bytes(header[:8], "little")))
+            stream.read(4)
+            for value in event.summary.value:
+                entries.setdefault(value.tag, []).append(event.step)
+    assert set(entries) == {"loss/train", "loss/validation", "f1/train", "f1/validation"}
+    assert all(steps == list(range(1, 31)) for steps in entries.values())

@@ -17,6 +17,7 @@ _COMMANDS = {
     "study": "Make a dose-limit report, from atoms to trained networks.",
     "simulate": "Make a dataset of simulated images and masks.",
     "show": "Draw a sheet of a dataset's images and masks, to look at before training.",
+    "train": "Train a network on a dataset.",
     "segment": "Segment the particles in real micrographs.",
     "calibrate": "Measure the noise of a camera on vacuum frames.",
 }
@@ -24,6 +25,7 @@ _USAGE = {
     "study": "[OPTIONS]",
     "simulate": "RECIPE.yaml [OPTIONS]",
     "show": "DATASET [OPTIONS]",
+    "train": "DATASET [OPTIONS]",
     "segment": "FILES... [OPTIONS]",
     "calibrate": "FILES... [OPTIONS]",
 }

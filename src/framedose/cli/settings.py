@@ -13,7 +13,8 @@ from framedose.errors import ConfigurationError
 def parse_settings(words: Sequence[str], options: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     """Return the words that are no settings, and ``--a.b value`` and ``--a.b=value`` as nested settings.
 
-    Values are read as YAML does. A name close to one of the command's own ``options`` is an error.
+    Values are read as YAML does. A name without a dot that is
+    close to one of the command's own ``options`` is an error.
     """
     others: list[str] = []
     settings: dict[str, Any] = {}
@@ -24,7 +25,7 @@ def parse_settings(words: Sequence[str], options: Sequence[str]) -> tuple[list[s
             others.append(word)
             continue
         name, equals, value = word[2:].partition("=")
-        if name not in options and (near := get_close_matches(name, options, n=1)):
+        if "." not in name and name not in options and (near := get_close_matches(name, options, n=1)):
             raise ConfigurationError(f"Unknown option --{name}; did you mean --{near[0]}?")
         if not equals:
             if not rest:

@@ -70,8 +70,18 @@ def render(
     frame = detect(intensity, electrons, camera, generator(seed, "noise", split.name, index, image))
     inside = slice(recipe.margin, recipe.margin + recipe.gpts)
     summed = sum_pixels(frame[inside, inside], recipe.binning) / (electrons * recipe.binning**2)
+    return summed.astype(np.float16), mask_of(recipe, conditions.sampling, hulls, support_hulls)
+
+
+def mask_of(
+    recipe: DatasetRecipe,
+    sampling: float,
+    hulls: Sequence[npt.NDArray[np.float64]],
+    support_hulls: Sequence[npt.NDArray[np.float64]],
+) -> npt.NDArray[np.bool_] | npt.NDArray[np.uint8]:
+    """Return the mask (y, x) of an image whose camera pixels have the side ``sampling`` [Å]; the rest as `render`."""
+    first = (round(recipe.extent / sampling) - recipe.gpts - 2 * recipe.margin) // 2
     # The centre of a summed pixel is the mean of its camera pixels, which are sampled at multiples of the sampling.
-    corner = (first + recipe.margin + (recipe.binning - 1) / 2) * conditions.sampling
-    grid = (corner, corner), conditions.sampling * recipe.binning, (recipe.image_size,) * 2
-    mask = label(hulls, support_hulls, *grid) if recipe.support_class else rasterise(hulls, *grid)
-    return summed.astype(np.float16), mask
+    corner = (first + recipe.margin + (recipe.binning - 1) / 2) * sampling
+    grid = (corner, corner), sampling * recipe.binning, (recipe.image_size,) * 2
+    return label(hulls, support_hulls, *grid) if recipe.support_class else rasterise(hulls, *grid)

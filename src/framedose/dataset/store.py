@@ -92,6 +92,14 @@ def _check_made_from(path: Path, name: str, digest: str) -> None:
         raise OutputExistsError(f"{str(path)!r} holds {name!r} of another recipe or seed. Choose another folder.")
 
 
+def check_waves(path: Path, split: Split, digest: str) -> None:
+    """Raise FileFormatError unless all exit waves of a split are there, and OutputExistsError if they are others."""
+    _check_made_from(path, split.name, digest)
+    missing = split.specimens - len(written(path, split.name))
+    if missing:
+        raise FileFormatError(f"{str(path)!r}: {missing} exit waves of {split.name!r} are missing: finish the dataset.")
+
+
 def written(path: Path, name: str) -> set[int]:
     """Return the first indices whose chunk or shard is on disk; Zarr renames it into place when it is complete."""
     return {int(entry.name) for entry in (path / name / "c").glob("*") if entry.name.isdigit() and any(_files(entry))}

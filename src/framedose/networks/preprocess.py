@@ -44,3 +44,12 @@ def _window_mean(images: Tensor, window: int) -> Tensor:
         padding = (kernel[0] // 2, kernel[1] // 2)
         images = F.avg_pool2d(images, kernel, stride=1, padding=padding, count_include_pad=False)
     return images
+
+
+def particle_probability(logits: Tensor) -> Tensor:
+    """Return the probability of particle, shape (n, y, x), for logits (n, classes, y, x).
+
+    One class is particle against everything else (sigmoid); of several the second is the particle (softmax), as in
+    masks: 0 vacuum, 1 particle, 2 support.
+    """
+    return torch.sigmoid(logits[:, 0]) if logits.shape[1] == 1 else torch.softmax(logits, dim=1)[:, 1]

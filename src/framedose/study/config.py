@@ -12,7 +12,7 @@ from framedose.evaluation.summary import EvaluationConfig
 from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.unet import UNetConfig
 from framedose.study.presets import PRESETS
-from framedose.training.loop import TrainingConfig
+from framedose.training.config import TrainingConfig
 
 
 class UNetTraining(Settings):

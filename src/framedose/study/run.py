@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from framedose.atomic import locked, write_json
-from framedose.config import Range, digest
+from framedose.config import digest
 from framedose.dataset.generate import make_images, make_specimens, make_waves
 from framedose.dataset.recipe import training_parts
-from framedose.dataset.store import ImageSet
 from framedose.dataset.workers import workers
 from framedose.errors import ConfigurationError, OutputExistsError
 from framedose.evaluation.counts import SeriesCounts, count
 from framedose.evaluation.summary import NetworkResult, summarise
-from framedose.networks.weights import LoadedNetwork, WeightsMetadata, load_network, save_network
+from framedose.networks.weights import LoadedNetwork, load_network
 from framedose.provenance import versions
 from framedose.study.config import StudyConfig
 from framedose.study.pictures import draw_all
 from framedose.study.report import write_report, write_tables
 from framedose.study.series import StoredSeries, evaluation_series
-from framedose.training.loop import train
+from framedose.study.training import TrainingData, train_network
 
 NETWORKS = ("unet", "msdnet")
 
@@ -130,34 +129,9 @@ def _trained(config: StudyConfig, folder: Path, name: str, clock: _Clock) -> Loa
     """Stage 4, for one network."""
     path = folder / f"{name}.safetensors"
     if not path.with_suffix(".json").exists():
-        part = getattr(config, name)
-        images, held_out = (ImageSet(folder / "images.zarr", split) for split in ("train", "validation"))
+        part, data = getattr(config, name), TrainingData(folder, config.dataset, config.seed)
         with clock.stage(f"training {name}"):
-            network, curves = train(
-                part.network,
-                part.training,
-                images,
-                held_out,
-                seed=config.seed,
-                checkpoint=folder / f"{name}.checkpoint.safetensors",
-                label=f"training {name}",
-            )
-            sampling = config.dataset.conditions.sampling
-            metadata = WeightsMetadata(
-                network=part.network,
-                sampling=Range(low=sampling.low * config.dataset.binning, high=sampling.high * config.dataset.binning),
-                dose=config.dataset.conditions.dose,
-                provenance={
-                    "training": part.training.model_dump(mode="json"),
-                    "dataset": config.dataset.model_dump(mode="json"),
-                    "seed": config.seed,
-                    "study": config.digest(),
-                    "images": images.made_from,
-                    "versions": versions(),
-                    "curves": curves,
-                },
-            )
-            save_network(path, network, metadata)
+            train_network(data, folder, name, part.network, part.training, seed=config.seed)
     return load_network(path)
 
 

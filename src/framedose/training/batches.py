@@ -1,44 +1,138 @@
 """Batches indexed by (seed, step): any batch can be made again alone, which makes resume exact."""
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
 import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from framedose.dataset.store import ImageSet
 from framedose.random import generator
-from framedose.training.disturb import Disturbances, disturbed
+from framedose.training.config import TrainingConfig
+from framedose.training.disturb import disturbed
 
-Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+@dataclass(frozen=True)
+class Sample:
+    """One image to be shown: the ``number``-th of the whole training, of field ``index`` in epoch ``epoch``."""
+
+    number: int
+    index: int
+    epoch: int
 
 
-def training_batch(images: ImageSet, *, seed: int, step: int, size: int, augment: bool, disturb: Disturbances) -> Batch:
-    """Return batch ``step``: images and masks, float32, shape (size, y, x).
+class Images(Protocol):
+    """Where training images come from."""
 
-    Samples are counted through epochs; an epoch visits every field once in its own random order, and epoch e shows
-    image e mod E of every field (the paper's cycle of image epochs). With ``augment`` each sample is turned and
-    mirrored to one of its eight orientations, and ``disturb`` says what is done to the image beyond that.
+    made_from: str
+    """Hash of what they are made from."""
+    prefetch: bool
+    """Whether a thread should read the next batch while the current one is used."""
+
+    @property
+    def fields(self) -> int:
+        """Number of fields."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Pixels (y, x) of an image."""
+
+    def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
+        """Return images, float32, and labels, uint8 or bool, both (n, y, x); ``seed`` is for new noise."""
+
+
+class StoredImages:
+    """The images of a dataset; epoch e shows image e mod E of every field (the paper's cycle of image epochs)."""
+
+    prefetch = True
+
+    def __init__(self, images: ImageSet, *, classes: int) -> None:
+        self._images, self._classes = images, classes
+        self.made_from = images.made_from
+
+    @property
+    def fields(self) -> int:
+        """Number of fields."""
+        return self._images.shape[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Pixels (y, x) of an image."""
+        return self._images.shape[2:]
+
+    def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
+        """Return images and labels (n, y, x); no noise is drawn."""
+        epochs = self._images.shape[1]
+        pairs = [self._pair(sample.index, sample.epoch % epochs) for sample in samples]
+        images, labels = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+        return images, labels
+
+    def _pair(self, index: int, image: int) -> tuple[np.ndarray, np.ndarray]:
+        pixels, mask = self._images.load(index, image)
+        return pixels, self._images.labels(index, image) if self._classes > 1 else mask
+
+
+def samples_of(step: int, fields: int, size: int, seed: int, part: int = 0, parts: int = 1) -> list[Sample]:
+    """Return the samples of a step, or one process's part of them.
+
+    Samples are counted through epochs; an epoch visits every field once in its own random order.
     """
-    fields, epochs = images.shape[:2]
-    pairs = []
-    for sample in range(step * size, (step + 1) * size):
-        epoch, position = divmod(sample, fields)
+    share = size // parts
+    first = step * size + part * share
+    result = []
+    for number in range(first, first + share):
+        epoch, position = divmod(number, fields)
         index = int(generator(seed, "order", epoch).permutation(fields)[position])
-        pair = np.stack(images.load(index, epoch % epochs)).astype(np.float32)
-        if augment:
-            turns, mirror = divmod(int(generator(seed, "orientation", sample).integers(8)), 2)
-            pair = np.rot90(pair, turns, axes=(1, 2))[:, :, :: -1 if mirror else 1].copy()
-        pair[0] = disturbed(pair[0], disturb, generator(seed, "disturbance", sample))
-        pairs.append(pair)
-    batch = np.stack(pairs)
-    return batch[:, 0], batch[:, 1]
+        result.append(Sample(number, index, epoch))
+    return result
 
 
-def validation_batches(images: ImageSet, *, size: int) -> list[Batch]:
-    """Return the first image of every field, in batches of at most ``size``."""
-    pairs = [images.load(index, 0) for index in range(images.shape[0])]
-    return [
-        (
-            np.stack([image for image, _ in pairs[start : start + size]]),
-            np.stack([mask for _, mask in pairs[start : start + size]]).astype(np.float32),
-        )
-        for start in range(0, len(pairs), size)
-    ]
+def training_batch(
+    images: Images, config: TrainingConfig, *, seed: int, step: int, part: int = 0, parts: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Return batch ``step``: images, float32, and labels, both of shape (n, y, x).
+
+    With ``augment`` each sample is turned and mirrored to one of its eight orientations, and ``disturb`` says what is
+    done to the image beyond that.
+    """
+    samples = samples_of(step, images.fields, config.batch, seed, part, parts)
+    noise = int(generator(seed, "batch noise", step, part).integers(2**62))
+    pixels, labels = images.load(samples, noise)
+    shown = []
+    for sample, image, label in zip(samples, pixels, labels, strict=True):
+        if config.augment:
+            turns, mirror = divmod(int(generator(seed, "orientation", sample.number).integers(8)), 2)
+            image, label = (
+                torch.rot90(plane, turns).flip(-1) if mirror else torch.rot90(plane, turns) for plane in (image, label)
+            )
+        shown.append((disturbed(image, config.disturb, generator(seed, "disturbance", sample.number)), label))
+    return torch.stack([image for image, _ in shown]), torch.stack([label for _, label in shown])
+
+
+def batches(
+    images: Images, config: TrainingConfig, *, seed: int, start: int, stop: int, part: int = 0, parts: int = 1
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of the steps from ``start`` to ``stop``, the next one being read while one is used."""
+
+    def load(step: int) -> tuple[Tensor, Tensor]:
+        return training_batch(images, config, seed=seed, step=step, part=part, parts=parts)
+
+    if not images.prefetch:
+        yield from (load(step) for step in range(start, stop))
+        return
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(load, start)
+        for step in range(start + 1, stop + 1):
+            batch = ahead.result()
+            if step < stop:
+                ahead = pool.submit(load, step)
+            yield batch
+
+
+def validation_batches(images: StoredImages, *, size: int) -> list[tuple[Tensor, Tensor]]:
+    """Return the first image of every field and its labels, in batches of at most ``size``."""
+    every = [Sample(index, index, 0) for index in range(images.fields)]
+    return [images.load(every[start : start + size], 0) for start in range(0, len(every), size)]

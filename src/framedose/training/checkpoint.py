@@ -1,6 +1,8 @@
-"""Checkpoints: network, optimiser and curves in one safetensors file, written aside and renamed."""
+"""Checkpoints: networks, optimiser and curves in one safetensors file, written aside and renamed."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +14,74 @@ from torch import Tensor, nn
 from framedose.atomic import write_aside
 from framedose.errors import TrainingError
 
-
-def save_checkpoint(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, *, step: int, curves: dict[str, Any], run: str
-) -> None:
-    """Write the state after ``step`` steps; ``run`` is the hash of the configuration that it belongs to."""
-    tensors: dict[str, Tensor] = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-    metadata = {"step": str(step), "run": run, "curves": json.dumps(curves)}
-    with write_aside(path) as aside:
-        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, aside, metadata=metadata)
+# What a file of this layout says of itself; it changes when the layout does.
+_FORMAT = "framedose checkpoint 2"
 
 
-def load_checkpoint(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, *, run: str
-) -> tuple[int, dict[str, Any]]:
-    """Restore network and optimiser in place; return the steps done and the curves.
+@dataclass
+class State:
+    """Everything that a training goes on from.
 
-    Raises
-    ------
-    TrainingError
-        If the file is damaged or belongs to another configuration.
+    Parameters
+    ----------
+    modules
+        Networks by name: the one that is trained, and where there are such its running average and the best one.
+    optimizer
+        ADAM.
+    run
+        Hash of the configuration that it belongs to.
+    step
+        Steps done.
+    curves
+        Learning curves up to this step.
     """
+
+    modules: Mapping[str, nn.Module]
+    optimizer: torch.optim.Optimizer
+    run: str
+    step: int
+    curves: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write the state, all or nothing."""
+        tensors: dict[str, Tensor] = {}
+        for prefix, module in self.modules.items():
+            tensors |= {f"{prefix}/{name}": tensor for name, tensor in module.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in state.items()}
+        metadata = {"format": _FORMAT, "step": str(self.step), "run": self.run, "curves": json.dumps(self.curves)}
+        with write_aside(path) as aside:
+            # Copies: a tensor that two networks share must not be one in the file.
+            save_file({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, aside, metadata)
+
+    def load(self, path: Path) -> None:
+        """Restore everything in place.
+
+        Raises
+        ------
+        TrainingError
+            If the file is damaged, of another version, or belongs to another configuration.
+        """
+        metadata, tensors = _read(path)
+        if metadata.get("run") != self.run:
+            raise TrainingError(
+                f"The checkpoint {str(path)!r} belongs to another configuration or data set. Choose another folder, or "
+                "delete it to train from the start."
+            )
+        for prefix, module in self.modules.items():
+            start = len(prefix) + 1
+            module.load_state_dict({n[start:]: tensor for n, tensor in tensors.items() if n.startswith(f"{prefix}/")})
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer/"):
+                _, index, key = name.split("/")
+                state.setdefault(int(index), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.step, self.curves = int(metadata["step"]), json.loads(metadata["curves"])
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -43,15 +90,9 @@ def load_checkpoint(
         raise TrainingError(
             f"The checkpoint {str(path)!r} is damaged ({error}). Delete it to train from the start."
         ) from error
-    if metadata.get("run") != run:
+    if metadata.get("format") != _FORMAT:
         raise TrainingError(
-            f"The checkpoint {str(path)!r} belongs to another configuration or data set. Choose another folder."
+            f"{str(path)!r} is no checkpoint of this version of framedose. Finish it with the version that began it, "
+            "or delete it to train from the start."
         )
-    network.load_state_dict({name[8:]: tensor for name, tensor in tensors.items() if name.startswith("network.")})
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(metadata["step"]), json.loads(metadata["curves"])
+    return metadata, tensors

@@ -1,9 +1,9 @@
 """What real frames have and the simulation has not: uneven backgrounds, and pixels that were coarser once."""
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
+from torch import Tensor
 from torch.nn import functional as F
 
 from framedose.config import Range, Settings
@@ -23,22 +23,20 @@ class Disturbances(Settings):
     """By how much coarser."""
 
 
-def disturbed(
-    image: npt.NDArray[np.float32], settings: Disturbances, rng: np.random.Generator
-) -> npt.NDArray[np.float32]:
+def disturbed(image: Tensor, settings: Disturbances, rng: np.random.Generator) -> Tensor:
     """Return one image (y, x) as ``settings`` disturb it; the draws are always the same in number."""
     knots, strength = rng.normal(size=(_KNOTS, _KNOTS)), rng.uniform(0, settings.background)
     is_coarse, factor = rng.random() < settings.coarse_share, settings.coarse.draw(rng)
-    pixels = torch.from_numpy(image)[None, None]
+    pixels = image[None, None]
     if is_coarse:
         y, x = (max(2, round(side / factor)) for side in image.shape)
         pixels = _interpolated(F.adaptive_avg_pool2d(pixels, (y, x)), image.shape)
     if strength:
-        surface = _interpolated(torch.from_numpy(knots.astype(np.float32))[None, None], image.shape)
+        coarse = torch.from_numpy(knots.astype(np.float32)).to(image.device)
+        surface = _interpolated(coarse[None, None], image.shape)
         pixels = pixels + strength * pixels.std() / surface.std() * surface
-    result: npt.NDArray[np.float32] = pixels[0, 0].numpy()
-    return result
+    return pixels[0, 0]
 
 
-def _interpolated(pixels: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+def _interpolated(pixels: Tensor, shape: torch.Size) -> Tensor:
     return F.interpolate(pixels, size=shape, mode="bicubic", align_corners=False)

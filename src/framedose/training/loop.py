@@ -1,76 +1,74 @@
-"""The one training loop: binary cross entropy, ADAM with AMSGrad, bounded by steps, resumable bit for bit."""
+"""The one training loop: cross entropy, ADAM with AMSGrad, resumable bit for bit."""
 
+import copy
 import math
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from framedose.config import Settings, digest
-from framedose.dataset.store import ImageSet
+from framedose.config import digest
 from framedose.errors import TrainingError
-from framedose.metrics import overlap
 from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.preprocess import normalise
 from framedose.networks.registry import Network, build_network
-from framedose.networks.unet import UNetConfig
+from framedose.networks.unet import UNet, UNetConfig
+from framedose.networks.weights import LoadedNetwork
 from framedose.progress import progress
-from framedose.training.batches import Batch, training_batch, validation_batches
-from framedose.training.checkpoint import load_checkpoint, save_checkpoint
-from framedose.training.disturb import Disturbances
+from framedose.training.batches import Images, StoredImages, batches, validation_batches
+from framedose.training.checkpoint import State
+from framedose.training.config import TrainingConfig
+from framedose.training.objective import loss_of, scores_of
+from framedose.training.processes import start_fabric
+from framedose.training.record import new_curves
+from framedose.training.speed import choose_fastest, synchronise
 
-# Probability from which a pixel counts as particle, in training curves as everywhere (the paper, section 2).
-THRESHOLD = 0.9
+Curves = dict[str, Any]
 
 
-class TrainingConfig(Settings):
-    """How a network is trained."""
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training left.
 
-    steps: int = Field(ge=1)
-    """Optimiser steps; training is bounded by these, never by time."""
-    batch: int = Field(8, ge=1)
-    """Images of a step."""
-    learning_rate: float = Field(1e-3, gt=0)
-    """Learning rate of ADAM (AMSGrad)."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate kept (the paper), or lowered to zero along half a cosine after a short warm-up."""
-    clip: float | None = Field(None, gt=0)
-    """Largest norm of the gradient; none for no limit."""
-    augment: bool = False
-    """Show every image in a random one of its eight orientations."""
-    disturb: Disturbances = Disturbances()
-    """What is added to the training images that the simulation has not."""
-    validate_every: int = Field(100, ge=1)
-    """Steps between validations."""
-    checkpoint_every: int = Field(50, ge=1)
-    """Steps between checkpoints: what a killed run loses at most."""
+    Parameters
+    ----------
+    network
+        The network: its running average or its best state, where these were asked for.
+    curves
+        ``step``, and at these steps ``train_loss`` and ``train_f1`` (means since the last entry), ``validation_loss``
+        and ``validation_f1`` (means over images).
+    steps
+        Steps done.
+    finished
+        Whether it came to its own end, and not to that of ``max_minutes``.
+    """
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        if self.schedule == "constant":
-            return self.learning_rate
-        warm = min(1.0, (step + 1) / (0.03 * self.steps + 1))
-        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+    network: Network
+    curves: Curves
+    steps: int
+    finished: bool
 
 
 def train(
     network_config: UNetConfig | MSDNetConfig,
     config: TrainingConfig,
-    images: ImageSet,
-    validation: ImageSet,
+    images: Images,
+    validation: StoredImages,
     *,
     seed: int,
     checkpoint: Path,
     label: str,
-) -> tuple[Network, dict[str, Any]]:
-    """Train a network, or go on from its checkpoint.
+    start_from: LoadedNetwork | None = None,
+    max_minutes: float | None = None,
+    record: Callable[[Curves], None] | None = None,
+) -> Trained:
+    """Train a network, or go on from its checkpoint; the result is that of an uninterrupted training, bit for bit.
 
     Parameters
     ----------
@@ -79,98 +77,204 @@ def train(
     images, validation
         Training and validation images.
     seed
-        Seed of the weights, the order and the orientations.
+        Seed of the weights, the order and all else that is drawn.
     checkpoint
         Where the state is kept; an existing one of the same configuration is continued.
     label
         Name in the progress bar.
-
-    Returns
-    -------
-    network
-        The trained network.
-    curves
-        ``step``, ``train_loss`` (mean since the last entry), ``validation_loss``, ``validation_f1`` (mean per image).
+    start_from
+        Weights of the same network to start from, in place of drawn ones.
+    max_minutes
+        Stop after this time; the same call goes on from there.
+    record
+        Is given the curves after each validation.
 
     Raises
     ------
     TrainingError
-        If the loss is not finite; the last checkpoint is kept.
+        If the images do not suit the network, loss or gradient are not finite, the memory of the device does not
+        suffice, or the checkpoint is damaged or another's; the last checkpoint is kept.
+    ConfigurationError
+        If the batch cannot be divided among processes.
     """
-    run = digest([network_config.model_dump(), config.model_dump(), images.made_from, validation.made_from, seed])
-    fabric = Fabric(accelerator="cuda" if torch.cuda.is_available() else "cpu", devices=1)
-    bare = build_network(network_config, seed=seed)
-    optimizer = torch.optim.Adam(bare.parameters(), lr=config.learning_rate, amsgrad=True)
-    curves: dict[str, Any] = {"step": [], "train_loss": [], "validation_loss": [], "validation_f1": [], "pending": []}
-    start = 0
+    fabric = start_fabric(config)
+    run = _Run(fabric, network_config, config, images, validation, seed, start_from)
     if checkpoint.exists():
-        start, curves = load_checkpoint(checkpoint, bare, optimizer, run=run)
-    network, optimizer = fabric.setup(bare, optimizer)
-    held_out = validation_batches(validation, size=config.batch)
-    batches = _prefetched(images, config, seed, start)
-    for step in progress(range(start, config.steps), total=config.steps, done=start, label=label):
-        for group in optimizer.param_groups:
-            group["lr"] = config.rate(step)
-        loss = _step(fabric, network, optimizer, next(batches), config.clip, network_config.normalise_window)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss of step {step} is {loss}. Lower learning_rate ({config.learning_rate}) or set clip; "
-                f"the state before is in {str(checkpoint)!r}."
-            )
-        curves["pending"].append(loss)
-        done = step + 1
-        if done % config.validate_every == 0 or done == config.steps:
-            _validate(network, held_out, curves, done, network_config.normalise_window)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            save_checkpoint(checkpoint, bare, optimizer.optimizer, step=done, curves=curves, run=run)
-    bare.eval()
-    return bare, {name: values for name, values in curves.items() if name != "pending"}
+        run.state.load(checkpoint)
+        fabric.barrier()
+    deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
+    steps = progress(run, total=run.total, done=run.state.step, label=label) if fabric.is_global_zero else run
+    try:
+        for _ in steps:
+            validated = run.validate_if_due()
+            ended = run.ended or (deadline is not None and fabric.broadcast(time.monotonic() > deadline))
+            if fabric.is_global_zero and (ended or run.state.step % config.checkpoint_every == 0):
+                run.state.save(checkpoint)
+            if validated and record is not None and fabric.is_global_zero:
+                record(run.state.curves)
+            if ended:
+                break
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"The memory of {fabric.device} does not suffice for batches of {config.batch}: lower training.batch, or "
+            f"train a smaller network. What was done is kept in {str(checkpoint)!r}."
+        ) from error
+    except FloatingPointError as error:
+        raise TrainingError(
+            f"{error} Lower learning_rate ({config.learning_rate}) or set clip; the state before is in "
+            f"{str(checkpoint)!r}."
+        ) from None
+    fabric.barrier()
+    curves = {name: values for name, values in run.state.curves.items() if name != "pending"}
+    return Trained(run.result(), curves, run.state.step, run.ended)
 
 
-def _step(fabric: Fabric, network: Any, optimizer: Any, batch: Batch, clip: float | None, window: int | None) -> float:
-    """Make one optimiser step and return its loss; a loss that is not finite is returned before it does any harm."""
-    inputs, masks = (torch.from_numpy(part).to(fabric.device) for part in batch)
-    loss = F.binary_cross_entropy_with_logits(network(normalise(inputs, window))[:, 0], masks)
-    value: float = loss.item()
-    if math.isfinite(value):
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        if clip is not None:
-            fabric.clip_gradients(network, optimizer, max_norm=clip)
-        optimizer.step()
-    return value
+class _Run:
+    """A training in this process: iterating over it makes one step after the other."""
 
+    def __init__(
+        self,
+        fabric: Fabric,
+        network_config: UNetConfig | MSDNetConfig,
+        config: TrainingConfig,
+        images: Images,
+        validation: StoredImages,
+        seed: int,
+        start_from: LoadedNetwork | None,
+    ) -> None:
+        self._fabric, self._config, self._images, self._seed = fabric, config, images, seed
+        self._window = network_config.normalise_window
+        self.total = config.total_steps(images.fields)
+        bare = build_network(network_config, seed=seed)
+        _check(bare, network_config, images, validation)
+        if start_from is not None:
+            bare.load_state_dict(start_from.network.state_dict())
+        optimizer = torch.optim.Adam(bare.parameters(), lr=config.learning_rate, amsgrad=True)
+        self._network, self._optimizer = fabric.setup(bare, optimizer)
+        modules: dict[str, nn.Module] = {"network": bare}
+        if config.average is not None:
+            averaging = get_ema_multi_avg_fn(config.average)  # type: ignore[no-untyped-call]
+            modules["average"] = AveragedModel(bare, multi_avg_fn=averaging, use_buffers=True)
+        if config.patience is not None:
+            modules["best"] = copy.deepcopy(bare)
+        first = None if start_from is None else start_from.metadata.weights_sha256
+        made_from = [images.made_from, validation.made_from, seed, first]
+        run = digest([network_config.model_dump(), config.model_dump(), *made_from])
+        self.state = State(modules, optimizer, run, 0, new_curves())
+        part, parts = fabric.global_rank, fabric.world_size
+        if isinstance(bare, UNet) and fabric.device.type == "cuda":
+            bare.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            choose_fastest(bare, self._example)
+        self._held_out = validation_batches(validation, size=config.batch)[part::parts]
+        self._count = validation.fields
 
-def _prefetched(images: ImageSet, config: TrainingConfig, seed: int, start: int) -> Iterator[Batch]:
-    """Yield batches from step ``start`` on, the next one being read while the current one is used."""
+    def _example(self) -> None:
+        """Run the network forward and backward on noise."""
+        device = self._fabric.device
+        share = self._config.batch // self._fabric.world_size
+        self._fabric.backward(self._network(torch.randn(share, 1, *self._images.size, device=device)).square().mean())
+        synchronise(device)
 
-    def load(step: int) -> Batch:
-        return training_batch(
-            images, seed=seed, step=step, size=config.batch, augment=config.augment, disturb=config.disturb
+    @property
+    def ended(self) -> bool:
+        """Whether all steps are done, or the validation loss has not come down for as long as it may."""
+        losses, patience = self.state.curves["validation_loss"], self._config.patience
+        stale = patience is not None and losses and len(losses) - 1 - losses.index(min(losses)) >= patience
+        return bool(self.state.step >= self.total or stale)
+
+    def __iter__(self) -> Iterator[int]:
+        start, fabric = self.state.step, self._fabric
+        part, parts = fabric.global_rank, fabric.world_size
+        if self.ended:
+            return
+        self._network.train()
+        stream = batches(
+            self._images, self._config, seed=self._seed, start=start, stop=self.total, part=part, parts=parts
         )
+        for step, (images, labels) in enumerate(stream, start):
+            for group in self._optimizer.param_groups:
+                group["lr"] = self._config.rate(step, self.total)
+            self._step(step, images.to(fabric.device), labels.to(fabric.device))
+            self.state.step = step + 1
+            yield step
 
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(load, start)
-        for step in range(start + 1, config.steps + 1):
-            batch = ahead.result()
-            if step < config.steps:
-                ahead = pool.submit(load, step)
-            yield batch
+    def _step(self, step: int, images: Tensor, labels: Tensor) -> None:
+        logits = self._network(normalise(images, self._window))
+        loss = loss_of(logits, labels).mean()
+        both = torch.stack([loss.detach(), scores_of(logits, labels).mean()])
+        value, score = self._fabric.all_reduce(both, reduce_op="mean").tolist()
+        if not math.isfinite(value):
+            raise FloatingPointError(f"The loss of step {step} is {value}.")
+        self._optimizer.zero_grad()
+        self._fabric.backward(loss)
+        limit = math.inf if self._config.clip is None else self._config.clip
+        norm = float(
+            self._fabric.clip_gradients(  # type: ignore[arg-type]
+                self._network, self._optimizer, max_norm=limit, error_if_nonfinite=False
+            )
+        )
+        if not math.isfinite(norm):
+            raise FloatingPointError(f"The gradient of step {step} is {norm}.")
+        self._optimizer.step()
+        if isinstance(average := self.state.modules.get("average"), AveragedModel):
+            average.update_parameters(self.state.modules["network"])
+        pending = self.state.curves["pending"]
+        pending["loss"].append(value)
+        pending["f1"].append(score)
+
+    def validate_if_due(self) -> bool:
+        """Validate every so many steps and at the end, add an entry to the curves, and return whether this was done."""
+        step, curves = self.state.step, self.state.curves
+        if step % self._config.validate_every and step < self.total:
+            return False
+        loss, score = self._validation()
+        if "best" in self.state.modules and loss <= min(curves["validation_loss"], default=math.inf):
+            self.state.modules["best"].load_state_dict(self._validated().state_dict())
+        pending = curves["pending"]
+        means = (sum(pending[name]) / len(pending[name]) for name in ("loss", "f1"))
+        for name, value in zip(("train_loss", "train_f1"), means, strict=True):
+            curves[name].append(value)
+        for name, value in (("step", step), ("validation_loss", loss), ("validation_f1", score)):
+            curves[name].append(value)
+        curves["pending"] = new_curves()["pending"]
+        return True
+
+    def _validated(self) -> nn.Module:
+        average = self.state.modules.get("average")
+        return average.module if isinstance(average, AveragedModel) else self.state.modules["network"]
+
+    @torch.no_grad()
+    def _validation(self) -> tuple[float, float]:
+        """Return the mean loss and F1 over the validation images, each process having looked at some of them."""
+        network, device = self._validated(), self._fabric.device
+        network.eval()
+        sums = torch.zeros(2, dtype=torch.float64, device=device)
+        for images, labels in self._held_out:
+            with self._fabric.autocast():
+                logits = network(normalise(images.to(device), self._window)).float()
+            for position, values in enumerate(
+                (loss_of(logits, labels.to(device)), scores_of(logits, labels.to(device)))
+            ):
+                sums[position] += values.double().sum()
+        network.train()
+        loss, score = (self._fabric.all_reduce(sums, reduce_op="sum") / self._count).tolist()
+        return loss, score
+
+    def result(self) -> Network:
+        """Return the network to be kept, on the CPU."""
+        network = copy.deepcopy(self.state.modules.get("best", self._validated())).cpu()
+        network.eval()
+        return network  # type: ignore[return-value]
 
 
-def _validate(network: Any, held_out: list[Batch], curves: dict[str, Any], step: int, window: int | None) -> None:
-    losses, scores = [], []
-    network.eval()
-    with torch.no_grad():
-        for inputs, masks in held_out:
-            truth = torch.from_numpy(masks).to(next(network.parameters()).device)
-            logits: Tensor = network(normalise(torch.from_numpy(inputs).to(truth.device), window))[:, 0]
-            losses += F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(dim=(1, 2)).tolist()
-            found = (torch.sigmoid(logits) >= THRESHOLD).cpu().numpy()
-            scores += [overlap(mine, mask > 0).f1 for mine, mask in zip(found, masks, strict=True)]
-    network.train()
-    curves["step"].append(step)
-    curves["train_loss"].append(float(np.mean(curves["pending"])))
-    curves["validation_loss"].append(float(np.mean(losses)))
-    curves["validation_f1"].append(float(np.mean(scores)))
-    curves["pending"] = []
+def _check(network: Network, config: UNetConfig | MSDNetConfig, images: Images, validation: StoredImages) -> None:
+    """Refuse images that the network cannot be trained on."""
+    for name, found in (("training", images), ("validation", validation)):
+        if not found.fields:
+            raise TrainingError(f"The {name} set is empty: make at least one structure.")
+        if min(found.size) < network.minimum_size:
+            raise TrainingError(
+                f"The {name} images have {found.size[0]} x {found.size[1]} pixels, this {config.kind} needs at least "
+                f"{network.minimum_size} each way: make larger images, or take a smaller kernel, "
+                f"{'max_dilation' if config.kind == 'msdnet' else 'fewer poolings'}."
+            )

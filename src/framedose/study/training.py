@@ -1,0 +1,179 @@
+"""One network trained on one dataset: weights with their provenance, curves and their picture, in a folder."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from framedose.config import Range, build
+from framedose.dataset.folder import IMAGES
+from framedose.dataset.recipe import DatasetRecipe, training_parts
+from framedose.dataset.store import ImageSet
+from framedose.errors import CalibrationError, ConfigurationError, FileFormatError, WeightsError
+from framedose.networks.msdnet import MSDNetConfig
+from framedose.networks.unet import UNetConfig
+from framedose.networks.weights import LoadedNetwork, WeightsMetadata, save_network
+from framedose.provenance import versions
+from framedose.study.figures import learning_curves_figure
+from framedose.training.batches import Images, StoredImages
+from framedose.training.config import TrainingConfig
+from framedose.training.endless import EndlessImages
+from framedose.training.loop import Curves, Trained, train
+from framedose.training.record import CurvesRecord
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A dataset's folder, and what it was made from.
+
+    Parameters
+    ----------
+    folder
+        Of ``framedose simulate`` or of a study.
+    recipe, seed
+        What determines its images.
+    """
+
+    folder: Path
+    recipe: DatasetRecipe
+    seed: int
+
+    @classmethod
+    def of(cls, folder: Path) -> "TrainingData":
+        """Return the dataset that ``framedose simulate`` made in a folder.
+
+        Raises
+        ------
+        FileFormatError
+            If the folder holds no dataset.
+        """
+        card = folder / "recipe" / "complete.yaml"
+        try:
+            values = yaml.safe_load(card.read_text(encoding="utf-8"))
+            seed = values.pop("seed")
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError) as error:
+            raise FileFormatError(
+                f"{str(folder)!r} is no dataset, it has no recipe/complete.yaml that can be read: make one with "
+                "framedose simulate."
+            ) from error
+        return cls(folder, build(DatasetRecipe, values, where=str(card)), seed)
+
+    def images(self, config: TrainingConfig, classes: int) -> Images:
+        """Return the training images."""
+        if not config.endless:
+            return self._stored("train", classes)
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else "cpu"
+        _, split = training_parts(self.recipe)[0]
+        return EndlessImages(self.folder, self.recipe, self.seed, split, torch.device(device))
+
+    def validation(self, classes: int) -> StoredImages:
+        """Return the validation images."""
+        return self._stored("validation", classes)
+
+    def _stored(self, split: str, classes: int) -> StoredImages:
+        return StoredImages(ImageSet(self.folder / IMAGES, split), classes=classes)
+
+    def sampling(self) -> Range:
+        """Return the range of pixel sizes of the stored images [Å/px]."""
+        drawn, binning = self.recipe.conditions.sampling, self.recipe.binning
+        return Range(low=drawn.low * binning, high=drawn.high * binning)
+
+
+def train_network(
+    data: TrainingData,
+    out: Path,
+    name: str,
+    network: UNetConfig | MSDNetConfig,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    start_from: LoadedNetwork | None = None,
+    max_minutes: float | None = None,
+) -> Trained:
+    """Train a network, or go on with it.
+
+    The folder ``out`` gets the weights ``NAME.safetensors`` with ``NAME.json``, the checkpoint, and the learning curves
+    as CSV, TensorBoard events and picture, these while the training runs.
+
+    Parameters
+    ----------
+    data
+        What it is trained on.
+    out, name
+        Where its files lie, and how they begin.
+    network, config, seed
+        What is trained, how, and the seed of its weights and draws.
+    start_from
+        Weights of the same network and about the same pixel size to start from.
+    max_minutes
+        Stop after this time; the same call goes on from there.
+
+    Raises
+    ------
+    ConfigurationError, CalibrationError, WeightsError, FileFormatError, TrainingError
+        If data, network and the weights to start from do not suit each other, or as in
+        :func:`framedose.training.loop.train`.
+    """
+    if network.classes > 1 and not (data.recipe.support_class and network.classes == 3):
+        raise ConfigurationError(
+            f"network.classes {network.classes} needs images with as many classes: 1, or 3 (vacuum, particle, support) "
+            "on a dataset that was made with --support-class true."
+        )
+    if start_from is not None:
+        _check_start(start_from, network, data)
+    images = data.images(config, network.classes)
+    curves_record, picture = CurvesRecord(out, name), out / f"{name}.curves.png"
+
+    def record(curves: Curves) -> None:
+        curves_record(curves)
+        learning_curves_figure({name: curves}, picture)
+
+    trained = train(
+        network,
+        config,
+        images,
+        data.validation(network.classes),
+        seed=seed,
+        checkpoint=out / f"{name}.checkpoint.safetensors",
+        label=f"training {name}",
+        start_from=start_from,
+        max_minutes=max_minutes,
+        record=record,
+    )
+    made_from = {
+        "training": config.model_dump(mode="json"),
+        "steps": trained.steps,
+        "dataset": data.recipe.model_dump(mode="json"),
+        "dataset_seed": data.seed,
+        "seed": seed,
+        "images": images.made_from,
+        "started_from": None if start_from is None else start_from.metadata.weights_sha256,
+    }
+    provenance: dict[str, Any] = {**made_from, "versions": versions(), "curves": trained.curves}
+    metadata = WeightsMetadata(
+        network=network, sampling=data.sampling(), dose=data.recipe.conditions.dose, provenance=provenance
+    )
+    if int(os.environ.get("RANK", 0)) == 0:
+        save_network(out / f"{name}.safetensors", trained.network, metadata)
+    return trained
+
+
+def _check_start(start: LoadedNetwork, network: UNetConfig | MSDNetConfig, data: TrainingData) -> None:
+    """Refuse weights of another network, or of pixels of another size."""
+    theirs, mine = start.metadata.network.model_dump(), network.model_dump()
+    different = [f"{key} {theirs[key]}" for key in theirs if theirs[key] != mine.get(key)]
+    if different:
+        raise WeightsError(
+            f"start_from {start.name!r} is another network than is to be trained, it has {', '.join(different)}: set "
+            "network to the same."
+        )
+    trained, sampling = start.metadata.sampling, data.sampling()
+    if trained.high < sampling.low or sampling.high < trained.low:
+        raise CalibrationError(
+            f"start_from {start.name!r} was trained on pixels of {trained.low:g} to {trained.high:g} Å, the images of "
+            f"{str(data.folder)!r} have {sampling.low:g} to {sampling.high:g} Å: simulate pixels of the same size, or "
+            "begin with new weights."
+        )

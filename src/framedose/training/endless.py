@@ -1,0 +1,103 @@
+"""Training images without end: new conditions, camera and noise for stored exit waves, on the training device."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import zarr
+from torch import Tensor
+
+from framedose.camera.noise import detect, sum_pixels
+from framedose.dataset.recipe import DatasetRecipe, Split
+from framedose.dataset.render import mask_of
+from framedose.dataset.store import check_waves
+from framedose.errors import FileFormatError
+from framedose.microscope.optics import expected_views
+from framedose.training.batches import Sample
+from framedose.units import electrons_per_pixel
+
+
+class EndlessImages:
+    """Image e of a field for epoch e, without end, with the conditions and the camera that the dataset would draw.
+
+    A dataset stores the images 0 to E - 1 of every field; this goes on counting. The noise is torch's, so that the
+    images equal stored ones in everything but the single electrons.
+
+    Parameters
+    ----------
+    folder
+        The dataset's folder, whose exit waves are complete.
+    recipe, seed, split
+        What it was made from.
+    device
+        Where images are computed and stay.
+
+    Raises
+    ------
+    FileFormatError
+        If exit waves or specimens are missing.
+    """
+
+    # The device is busy with the network itself: nothing is gained by a thread.
+    prefetch = False
+
+    def __init__(self, folder: Path, recipe: DatasetRecipe, seed: int, split: Split, device: torch.device) -> None:
+        self._recipe, self._seed, self._split, self._device = recipe, seed, split, device
+        self.made_from = split.digest(recipe, seed)
+        check_waves(folder / "exit_waves.zarr", split, self.made_from)
+        self._waves = zarr.open_group(folder / "exit_waves.zarr", mode="r")[split.name]
+        try:
+            specimens = json.loads((folder / "specimens.json").read_text(encoding="utf-8"))["splits"][split.name]
+        except (OSError, ValueError, KeyError) as error:
+            raise FileFormatError(f"{str(folder)!r} holds no specimens.json that can be read: finish it.") from error
+        self._hulls = [
+            [[np.array(hull) for hull in entry[key]] for key in ("hulls", "support_hulls")] for entry in specimens
+        ]
+
+    @property
+    def fields(self) -> int:
+        """Number of fields."""
+        return len(self._split.kinds)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Pixels (y, x) of an image."""
+        return (self._recipe.image_size,) * 2
+
+    def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
+        """Return images and labels (n, y, x) on the device; ``seed`` is that of the noise."""
+        recipe, split = self._recipe, self._split
+        draws = [(sample.index, sample.epoch) for sample in samples]
+        conditions = [split.conditions(recipe, self._seed, *draw) for draw in draws]
+        cameras = [split.camera(recipe, self._seed, *draw) for draw in draws]
+        field = recipe.gpts + 2 * recipe.margin
+        waves = torch.stack([self._wave(sample.index) for sample in samples])
+        expected = expected_views(waves, recipe.extent, field, recipe.exit_wave.energy, conditions)
+        # Frozen phonons are averaged as intensities.
+        expected = expected.mean(dim=1) if expected.ndim == 4 else expected
+        electrons = torch.tensor(
+            [electrons_per_pixel(c.dose, c.sampling) for c in conditions], dtype=torch.float32, device=self._device
+        )[:, None, None]
+        rng = torch.Generator(self._device).manual_seed(seed)
+        inside = slice(recipe.margin, recipe.margin + recipe.gpts)
+        frames = detect(expected, electrons, cameras, rng)[:, inside, inside]
+        images = sum_pixels(frames, recipe.binning) / (electrons * recipe.binning**2)
+        labels = np.stack(
+            [self._labels(sample.index, c.sampling) for sample, c in zip(samples, conditions, strict=True)]
+        )
+        return images.to(torch.float32), torch.from_numpy(labels).to(self._device)
+
+    def _wave(self, index: int) -> Tensor:
+        if index >= len(self._hulls):
+            # Vacuum: a plane wave.
+            return torch.ones(self._waves.shape[1:], dtype=torch.complex64, device=self._device)
+        try:
+            return torch.from_numpy(self._waves[index]).to(self._device)
+        except ValueError as error:
+            raise FileFormatError(f"Exit wave {index} of {self._split.name!r} is damaged: {error}.") from error
+
+    def _labels(self, index: int, sampling: float) -> np.ndarray:
+        hulls, support_hulls = self._hulls[index] if index < len(self._hulls) else ([], [])
+        return mask_of(self._recipe, sampling, hulls, support_hulls)

@@ -1,0 +1,37 @@
+"""What is minimised and what is scored: cross entropy of one class or several, and F1 of the particle."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from framedose.networks.preprocess import particle_probability
+
+# Probability from which a pixel counts as particle, in training curves as everywhere (the paper, section 2).
+THRESHOLD = 0.9
+PARTICLE = 1
+
+
+def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean loss of every image, shape (n,): binary or categorical cross entropy.
+
+    Parameters
+    ----------
+    logits
+        Shape (n, classes, y, x).
+    labels
+        Shape (n, y, x): bool for one class; 0 vacuum, 1 particle, 2 support for three.
+    """
+    if logits.shape[1] == 1:
+        pixels = F.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype), reduction="none")
+    else:
+        pixels = F.cross_entropy(logits, labels.long(), reduction="none")
+    return pixels.mean(dim=(1, 2))
+
+
+@torch.no_grad()
+def scores_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the F1 of the particle of every image, shape (n,), as :class:`framedose.metrics.Overlap` defines it."""
+    found, truth = particle_probability(logits) >= THRESHOLD, labels == PARTICLE
+    both = (found & truth).sum(dim=(1, 2))
+    total = found.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
+    return torch.where(total > 0, 2 * both / total.clamp(min=1), 1.0)

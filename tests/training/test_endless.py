@@ -1,0 +1,68 @@
+"""New images from stored exit waves are those that the dataset would have had."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from framedose.dataset.store import ImageSet
+from framedose.errors import FileFormatError, OutputExistsError
+from framedose.study.training import TrainingData
+from framedose.training.batches import Sample
+from framedose.training.config import TrainingConfig
+from framedose.training.endless import EndlessImages
+
+ENDLESS = TrainingConfig(steps=1, endless=True)
+# Of the seven fields of tests/training/conftest.py.
+SUPPORT, VACUUM = 5, 6
+
+
+@pytest.fixture(scope="module")
+def images(dataset):
+    return TrainingData.of(dataset).images(ENDLESS, 3)
+
+
+def samples(epoch):
+    return [Sample(index, index, epoch) for index in range(7)]
+
+
+def test_image_e_is_the_stored_image_e_but_for_its_noise(dataset, images):
+    """Two draws of noise differ from each other as much as either does from the stored image; 4 % is five standard
+    errors of the ratio of two standard deviations over 2304 pixels that the MTF correlates.
+    """
+    stored = ImageSet(dataset / "images.zarr", "train")
+    assert isinstance(images, EndlessImages)
+    assert (images.fields, images.size) == (7, (48, 48))
+    for epoch in range(2):
+        (one, labels), (two, _) = (images.load(samples(epoch), seed) for seed in (1, 2))
+        for index in range(7):
+            kept, _ = stored.load(index, epoch)
+            assert np.array_equal(labels[index].numpy(), stored.labels(index, epoch))
+            noise = (one[index] - two[index]).std().item()
+            for mine in (one, two):
+                difference = mine[index].numpy() - kept
+                assert abs(difference.mean()) < 5 * noise / 48
+                assert difference.std() == pytest.approx(noise, rel=0.15)
+        # At a dose at which other conditions would show.
+        assert one[2].std() > 5 * (one[2] - two[2]).std()
+    assert set(labels[0].numpy().ravel()) == {0, 1, 2}
+    assert set(labels[SUPPORT].numpy().ravel()) == {0, 2}
+    assert not labels[VACUUM].any()
+
+
+def test_epochs_go_on_without_end_and_are_drawn_from_the_seed_alone(images):
+    first, again, later = (images.load(samples(epoch), 3)[0] for epoch in (0, 0, 57))
+    assert torch.equal(first, again)
+    assert (first[0] - later[0]).std() > 0.3 * first[0].std()
+
+
+def test_missing_waves_are_said_before_the_training(dataset, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(dataset, broken)
+    shutil.rmtree(broken / "exit_waves.zarr" / "train" / "c" / "3")
+    with pytest.raises(FileFormatError, match="1 exit waves of 'train' are missing"):
+        TrainingData.of(broken).images(ENDLESS, 3)
+    shutil.rmtree(broken / "exit_waves.zarr")
+    with pytest.raises(OutputExistsError):
+        TrainingData.of(broken).images(ENDLESS, 3)

@@ -1,0 +1,140 @@
+"""``framedose train`` on a tiny dataset, from new folder to segmented image."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from framedose.cli import main
+from framedose.networks.weights import load_network
+
+SMALL = [
+    *("--network.width", "2", "--network.poolings", "1", "--network.kernel", "3", "--training.steps", "8"),
+    *("--training.batch", "4", "--training.validate_every", "4", "--training.checkpoint_every", "4"),
+]
+
+
+def train(dataset, out, *words):
+    return main(["train", str(dataset), "--network", "unet", "--out", str(out), *SMALL, *words])
+
+
+def test_weights_curves_and_picture(dataset, tmp_path, capsys):
+    out = tmp_path / "my network"
+    assert train(dataset, out) == 0
+    assert "after 8 steps, F1 on validation" in capsys.readouterr().out
+    network = load_network(out / "unet.safetensors")
+    provenance = network.metadata.provenance
+    assert (provenance["steps"], provenance["seed"], provenance["curves"]["step"]) == (8, 0, [4, 8])
+    assert provenance["dataset"]["gpts"] == 192
+    assert network.metadata.sampling.low == pytest.approx(0.28)
+    assert (out / "unet.curves.csv").read_text().count("\n") == 3
+    with Image.open(out / "unet.curves.png") as picture:
+        assert picture.size[0] > 500
+    assert network.probability(np.random.default_rng(0).normal(size=(1, 48, 48)).astype(np.float32)).shape == (
+        1,
+        48,
+        48,
+    )
+    before = (out / "unet.safetensors").read_bytes()
+    assert train(dataset, out) == 0
+    assert (out / "unet.safetensors").read_bytes() == before
+
+
+def test_three_classes_and_endless_images(dataset, tmp_path):
+    out = tmp_path / "three"
+    assert train(dataset, out, "--network.classes", "3", "--training.endless", "true") == 0
+    assert json.loads((out / "unet.json").read_text())["network"]["classes"] == 3
+
+
+def test_stopped_by_time_it_goes_on_to_the_same_weights(dataset, tmp_path, capsys):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert train(dataset, whole) == 0
+    assert train(dataset, parts, "--max-minutes", "1e-9") == 0
+    assert "the same command goes on from there" in capsys.readouterr().out
+    assert json.loads((parts / "unet.json").read_text())["provenance"]["steps"] == 1
+    assert train(dataset, parts) == 0
+    assert (parts / "unet.safetensors").read_bytes() == (whole / "unet.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--max-minutes", "0"], "--max-minutes must be positive"),
+        (["--network.widht", "2"], "did you mean 'width'?"),
+        (["--training.epochs", "2"], "give steps or epochs, one of them"),
+        (["--network.classes", "2"], "network.classes 2 needs images with as many classes"),
+        (["--network.poolings", "5"], "have 48 x 48 pixels"),
+        (["--max-minute", "2"], "did you mean --max-minutes?"),
+        (["--preset", "labtop"], "Did you mean 'laptop'?"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(dataset, tmp_path, capsys, words, message):
+    assert train(dataset, tmp_path / "out", *words) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in error
+    assert not list((tmp_path / "out").glob("*.safetensors"))
+
+
+def test_no_dataset_and_a_foreign_folder(dataset, tmp_path, capsys):
+    assert main(["train", str(tmp_path / "nothing")]) == 2
+    assert "is no dataset" in capsys.readouterr().err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    assert train(dataset, tmp_path / "mine") == 2
+    assert "is not a training's" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    assert main(["train"]) == 2
+    assert "needs the folder of a dataset" in capsys.readouterr().err
+
+
+def test_starting_from_weights(dataset, tmp_path, tiny_weights, capsys):
+    """At a rate of nearly zero the weights stay those that it started from."""
+    first = tiny_weights(1.5)
+    words = [
+        "train",
+        str(dataset),
+        "--network",
+        "unet",
+        "--start-from",
+        str(first),
+        "--training.learning_rate",
+        "1e-12",
+    ]
+    more = [*SMALL[6:], "--out", str(tmp_path / "tuned")]
+    assert main([*words, *more]) == 0
+    tuned, start = load_network(tmp_path / "tuned" / "unet.safetensors"), load_network(first)
+    assert tuned.metadata.network == start.metadata.network
+    assert tuned.metadata.provenance["started_from"] == start.metadata.weights_sha256
+    for name, tensor in start.network.state_dict().items():
+        assert np.allclose(tensor, tuned.network.state_dict()[name], atol=1e-8)
+    capsys.readouterr()
+    for change, message in (
+        (["--network.width", "3"], "is another network than is to be trained, it has width 2"),
+        (["--network", "msdnet"], "is a unet, not a msdnet"),
+    ):
+        assert main([*words, *more, *change]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_two_processes_train_as_one(dataset, tmp_path):
+    """Each step is the mean over the same images: the curves differ by rounding, which training blows up a little."""
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    assert train(dataset, alone) == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    words = ["train", str(dataset), "--network", "unet", "--out", str(together), *SMALL]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*torchrun, "-m", "framedose", *words], env=environment, capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("Weights:") == 1
+    curves = [json.loads((out / "unet.json").read_text())["provenance"]["curves"] for out in (alone, together)]
+    assert curves[0]["step"] == curves[1]["step"]
+    for name in ("train_loss", "validation_loss"):
+        assert np.allclose(curves[0][name], curves[1][name], rtol=1e-3)
+    assert np.allclose(curves[0]["validation_f1"], curves[1]["validation_f1"], atol=0.02)
+    assert main(["train", str(dataset), "--network", "unet", "--out", str(together), *SMALL]) == 0
