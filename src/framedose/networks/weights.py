@@ -14,6 +14,7 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from framedose.atomic import write_aside, write_json
 from framedose.config import Range, Settings
@@ -25,6 +26,8 @@ from framedose.provenance import file_digest
 SHIPPED = ("unet", "msdnet")
 # Images of one call of a network: bounds the memory.
 _BATCH_PIXELS = 1 << 18
+# Of several classes: 0 vacuum, 1 particle, 2 support, as in the masks.
+_PARTICLE = 1
 
 
 class WeightsMetadata(Settings):
@@ -63,6 +66,8 @@ class LoadedNetwork:
     def probability(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the probability of particle, shape (n, y, x), for images (n, y, x) at the network's pixel size.
 
+        Of a network of several classes it is the share of class 1, particle, in their softmax.
+
         Raises
         ------
         ImageError
@@ -77,9 +82,17 @@ class LoadedNetwork:
         with torch.inference_mode():
             for start in range(0, len(images), step):
                 part = torch.from_numpy(np.ascontiguousarray(images[start : start + step]))
-                inputs = normalise(part, self.metadata.network.normalise_window)
-                results.append(torch.sigmoid(self.network(inputs))[:, 0].numpy())
+                results.append(particle_probability(self.network, part).numpy())
         return np.concatenate(results)
+
+
+def particle_probability(network: Network, images: Tensor) -> Tensor:
+    """Normalise images (n, y, x), apply a network, and return the probability of particle, shape (n, y, x).
+
+    A network of one class ends with a sigmoid, one of several (0 vacuum, 1 particle, 2 support) with a softmax.
+    """
+    logits: Tensor = network(normalise(images, network.config.normalise_window))
+    return logits.sigmoid()[:, 0] if network.config.classes == 1 else logits.softmax(dim=1)[:, _PARTICLE]
 
 
 def save_network(path: str | os.PathLike[str], network: Network, metadata: WeightsMetadata) -> None:
