@@ -48,3 +48,7 @@ class TrainingError(FramedoseError, RuntimeError):
 
 class SimulationError(FramedoseError, RuntimeError):
     """The simulation cannot go on, for example because its worker processes die or the disk is full."""
+
+
+class MissingPackageError(FramedoseError, ImportError):
+    """A package that only some uses need is not installed."""

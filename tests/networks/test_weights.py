@@ -7,9 +7,11 @@ import torch
 
 from framedose.config import Range
 from framedose.errors import ImageError, WeightsError
+from framedose.networks.msdnet import MSDNetConfig
+from framedose.networks.preprocess import normalise
 from framedose.networks.registry import build_network
 from framedose.networks.unet import UNetConfig
-from framedose.networks.weights import WeightsMetadata, load_network, save_network
+from framedose.networks.weights import LoadedNetwork, WeightsMetadata, load_network, save_network
 
 TINY = UNetConfig(width=2, poolings=1, convolutions=2, kernel=3)
 
@@ -37,6 +39,21 @@ def test_weights_come_back_with_what_made_them(saved):
     assert ((probability > 0) & (probability < 1)).all()
     # One at a time gives the same as many at once.
     assert np.allclose(loaded.probability(images[3:4]), probability[3:4], atol=1e-6)
+
+
+@pytest.mark.parametrize("config", [TINY, MSDNetConfig(layers=3, kernel=3, max_dilation=2)])
+def test_of_several_classes_the_second_is_the_particle(config):
+    """0 vacuum, 1 particle, 2 support; a softmax over the logits."""
+    config = config.model_copy(update={"classes": 3})
+    metadata = WeightsMetadata(
+        network=config, sampling=Range(low=0.28, high=0.32), dose=Range(low=100, high=1e6), provenance={}
+    )
+    network = build_network(config, seed=3).eval()
+    images = np.random.default_rng(0).random((2, 20, 24), dtype=np.float32)
+    with torch.no_grad():
+        shares = np.exp(network(normalise(torch.from_numpy(images))).numpy())
+    expected = shares[:, 1] / shares.sum(axis=1)
+    assert LoadedNetwork("three", network, metadata).probability(images) == pytest.approx(expected, abs=1e-6)
 
 
 def test_bad_images_are_refused(saved):

@@ -12,7 +12,8 @@ from framedose.errors import FramedoseError
 
 _WRONG_USE, _INTERRUPTED = 2, 130
 
-# Each is the function of this name in the module of this name, which loads only when the command is used.
+# Each is the function (of weights, the App) of this name in the module of this name, which loads only when the command
+# is used.
 _COMMANDS = {
     "study": "Make a dose-limit report, from atoms to trained networks.",
     "simulate": "Make a dataset of simulated images and masks.",
@@ -20,6 +21,7 @@ _COMMANDS = {
     "train": "Train a network on a dataset.",
     "segment": "Segment the particles in real micrographs.",
     "calibrate": "Measure the noise of a camera on vacuum frames.",
+    "weights": "List trained networks, show what made them, export them as ONNX.",
 }
 _USAGE = {
     "study": "[OPTIONS]",
@@ -67,12 +69,10 @@ def _app(*, chosen: str) -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, summary in _COMMANDS.items():
-        app.command(
-            f"framedose.cli.{name}:{name}",
-            name=name,
-            help=None if name == chosen else summary,
-            usage=f"Usage: framedose {name} {_USAGE[name]}",
-        )
+        # An App knows its own help and usage, and may be given neither once it is loaded.
+        help_ = {} if name == chosen else {"help": summary}
+        usage = {"usage": f"Usage: framedose {name} {_USAGE[name]}"} if name in _USAGE else {}
+        app.command(f"framedose.cli.{name}:{name}", name=name, **help_, **usage)
     return app
 
 

@@ -14,11 +14,12 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from framedose.atomic import write_aside, write_json
 from framedose.config import Range, Settings
 from framedose.errors import ImageError, WeightsError
-from framedose.networks.preprocess import normalise
+from framedose.networks.preprocess import normalise, probability_of
 from framedose.networks.registry import Network, NetworkConfig, build_network
 from framedose.provenance import file_digest
 
@@ -63,6 +64,8 @@ class LoadedNetwork:
     def probability(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the probability of particle, shape (n, y, x), for images (n, y, x) at the network's pixel size.
 
+        Of a network of several classes it is the share of class 1, particle, in their softmax.
+
         Raises
         ------
         ImageError
@@ -77,9 +80,16 @@ class LoadedNetwork:
         with torch.inference_mode():
             for start in range(0, len(images), step):
                 part = torch.from_numpy(np.ascontiguousarray(images[start : start + step]))
-                inputs = normalise(part, self.metadata.network.normalise_window)
-                results.append(torch.sigmoid(self.network(inputs))[:, 0].numpy())
+                results.append(particle_probability(self.network, part).numpy())
         return np.concatenate(results)
+
+
+def particle_probability(network: Network, images: Tensor) -> Tensor:
+    """Normalise images (n, y, x), apply a network, and return the probability of particle, shape (n, y, x).
+
+    A network of one class ends with a sigmoid, one of several (0 vacuum, 1 particle, 2 support) with a softmax.
+    """
+    return probability_of(network(normalise(images, network.config.normalise_window)))
 
 
 def save_network(path: str | os.PathLike[str], network: Network, metadata: WeightsMetadata) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from framedose.networks.preprocess import particle_probability
+from framedose.networks.preprocess import probability_of
 
 # Probability from which a pixel counts as particle, in training curves as everywhere (the paper, section 2).
 THRESHOLD = 0.9
@@ -31,7 +31,7 @@ def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
 @torch.no_grad()
 def scores_of(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the F1 of the particle of every image, shape (n,), as :class:`framedose.metrics.Overlap` defines it."""
-    found, truth = particle_probability(logits) >= THRESHOLD, labels == PARTICLE
+    found, truth = probability_of(logits) >= THRESHOLD, labels == PARTICLE
     both = (found & truth).sum(dim=(1, 2))
     total = found.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
     return torch.where(total > 0, 2 * both / total.clamp(min=1), 1.0)

@@ -1,0 +1,106 @@
+"""``framedose weights``: trained networks, those that ship and your own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import yaml
+from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from framedose.networks.weights import LoadedNetwork
+
+weights = App(
+    name="weights",
+    help="""List trained networks, show what made them, export them as ONNX.
+
+    For example:
+
+      framedose weights list
+
+      framedose weights show unet
+
+      framedose weights export framedose-study/unet.safetensors --onnx unet.onnx
+    """,
+)
+
+
+@weights.command(name="list")
+def list_weights() -> None:
+    """List the networks that ship, with the pixel sizes and doses of their training."""
+    from framedose.networks.registry import parameter_count
+    from framedose.networks.weights import SHIPPED, load_network
+
+    print(f"{'name':<8}  {'kind':<6}  parameters  pixel size [Å/px]  dose [e/Å2]")
+    for name in SHIPPED:
+        loaded = load_network(name)
+        sampling, dose = loaded.metadata.sampling, loaded.metadata.dose
+        print(
+            f"{name:<8}  {loaded.metadata.network.kind:<6}  {parameter_count(loaded.network):>10}"
+            f"  {f'{sampling.low:g} to {sampling.high:g}':>17}  {dose.low:g} to {dose.high:g}"
+        )
+
+
+@weights.command(name="show")
+def show_weights(network: str, *, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> None:
+    """Show everything that is known of a network: size, training, dataset, seed, versions, hashes, learning curves.
+
+    Parameters
+    ----------
+    network
+        unet or msdnet, as shipped, or the path of a .safetensors file.
+    as_json
+        Print JSON, with all digits, in place of YAML.
+    """
+    from framedose.networks.weights import load_network
+
+    content = _described(load_network(network))
+    if as_json:
+        print(json.dumps(content, indent=1, ensure_ascii=False))
+    else:
+        print(yaml.safe_dump(_rounded(content), sort_keys=False, allow_unicode=True, width=110), end="")
+
+
+@weights.command(name="export")
+def export_weights(network: str, *, onnx: Path) -> None:
+    """Write a network as an ONNX file, which runs without framedose and without PyTorch.
+
+    It takes float32 images (batch, 1, y, x) of any size in any unit and gives
+    the probability of particle, of the same shape; the normalisation is inside.
+    Resample images to a pixel size of the training first.
+
+    Parameters
+    ----------
+    network
+        unet or msdnet, as shipped, or the path of a .safetensors file.
+    onnx
+        File to write, .onnx. An existing one is replaced.
+    """
+    from framedose.networks.export import export_onnx
+    from framedose.networks.weights import load_network
+
+    loaded = load_network(network)
+    export_onnx(onnx, loaded)
+    sampling = loaded.metadata.sampling
+    print(
+        f"{onnx}: images (batch, 1, y, x) at {sampling.low:g} to {sampling.high:g} Å/px, "
+        f"at least {loaded.minimum_size} pixels a side, to the probability of particle"
+    )
+
+
+def _described(loaded: LoadedNetwork) -> dict[str, Any]:
+    from framedose.networks.registry import parameter_count
+
+    head = {"name": loaded.name, "parameters": parameter_count(loaded.network), "minimum_size": loaded.minimum_size}
+    return head | loaded.metadata.model_dump(mode="json")
+
+
+def _rounded(content: Any) -> Any:
+    """Return content with floats as a reader wants them, and each list of numbers as one string: on few lines."""
+    if isinstance(content, dict):
+        return {key: _rounded(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return ", ".join(str(_rounded(item)) for item in content)
+    return float(f"{content:.4g}") if isinstance(content, float) else content

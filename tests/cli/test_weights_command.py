@@ -1,0 +1,68 @@
+import json
+import sys
+
+import pytest
+import yaml
+
+from framedose.cli import main
+
+
+def test_list_names_what_ships(capsys):
+    assert main(["weights", "list"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert "[Å/px]" in head
+    assert [row.split()[:2] for row in rows] == [["unet", "unet"], ["msdnet", "msdnet"]]
+    assert rows[1].split()[2:] == ["49779", "0.26", "to", "0.34", "20", "to", "30000"]
+
+
+def test_show_tells_everything_in_two_forms(tiny_weights, capsys):
+    assert main(["weights", "show", "msdnet"]) == 0
+    said = yaml.safe_load(capsys.readouterr().out)
+    assert main(["weights", "show", "msdnet", "--json"]) == 0
+    exact = json.loads(capsys.readouterr().out)
+    assert list(said) == list(exact)
+    assert said["network"]["layers"] == exact["network"]["layers"] == 32
+    assert said["provenance"]["dataset"]["conditions"]["dose"] == {"low": 20, "high": 30000, "scale": "log"}
+    assert said["provenance"]["curves"]["step"].startswith("100, 200")
+    assert exact["provenance"]["curves"]["step"][:2] == [100, 200]
+    assert main(["weights", "show", str(tiny_weights())]) == 0
+    assert "width: 2" in capsys.readouterr().out
+
+
+def test_export(tiny_weights, tmp_path, capsys):
+    for _ in range(2):  # an existing file is replaced
+        assert main(["weights", "export", str(tiny_weights()), "--onnx", str(tmp_path / "tiny.onnx")]) == 0
+        said = capsys.readouterr().out
+        assert "tiny.onnx: images (batch, 1, y, x) at 0.28 to 0.32 Å/px, at least 4 pixels a side" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "unett"], "Did you mean 'unet'"),
+        (["export", "unet"], "--onnx requires an argument"),
+        (["export", "unet", "--onnx", "unet.pt"], "such as unet.onnx"),
+        (["export", "unet", "--onnx", "no folder/unet.onnx"], "No such file or directory"),
+        (["exprt"], 'Did you mean "export"?'),
+    ],
+)
+def test_failures(words, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["weights", *words]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_onnx(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main(["weights", "export", "unet", "--onnx", str(tmp_path / "unet.onnx")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [[], ["list"], ["show"], ["export"]])
+def test_help(words, capsys):
+    assert main(["weights", *words, "--help"]) == 0
+    assert "Usage: framedose weights" in capsys.readouterr().out
