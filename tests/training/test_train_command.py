@@ -94,18 +94,9 @@ def test_no_dataset_and_a_foreign_folder(dataset, tmp_path, capsys):
 def test_starting_from_weights(dataset, tmp_path, tiny_weights, capsys):
     """At a rate of nearly zero the weights stay those that it started from."""
     first = tiny_weights(1.5)
-    words = [
-        "train",
-        str(dataset),
-        "--network",
-        "unet",
-        "--start-from",
-        str(first),
-        "--training.learning_rate",
-        "1e-12",
-    ]
+    words = ["train", str(dataset), "--start-from", str(first), "--training.learning_rate", "1e-12"]
     more = [*SMALL[6:], "--out", str(tmp_path / "tuned")]
-    assert main([*words, *more]) == 0
+    assert main([*words, *more, "--network", "unet"]) == 0
     tuned, start = load_network(tmp_path / "tuned" / "unet.safetensors"), load_network(first)
     assert tuned.metadata.network == start.metadata.network
     assert tuned.metadata.provenance["started_from"] == start.metadata.weights_sha256
@@ -113,7 +104,7 @@ def test_starting_from_weights(dataset, tmp_path, tiny_weights, capsys):
         assert np.allclose(tensor, tuned.network.state_dict()[name], atol=1e-8)
     capsys.readouterr()
     for change, message in (
-        (["--network.width", "3"], "is another network than is to be trained, it has width 2"),
+        (["--network", "unet", "--network.width", "3"], "is another network than is to be trained, it has width 2"),
         (["--network", "msdnet"], "is a unet, not a msdnet"),
     ):
         assert main([*words, *more, *change]) == 2

@@ -304,7 +304,7 @@ def test_several_classes(tmp_path):
     make_squares(path, "train", 24, 3, 0, classes=3)
     make_squares(path, "validation", 6, 1, 1, classes=3)
     network = UNET.model_copy(update={"classes": 3})
-    trained = run(path, tmp_path / "c.safetensors", network, classes=3, steps=150, validate_every=150, clip=1.0)
+    trained = run(path, tmp_path / "c.safetensors", network, classes=3, steps=120, validate_every=120, clip=1.0)
     assert trained.curves["validation_f1"][-1] > 0.7
     assert trained.curves["validation_loss"][-1] < 0.5 * math.log(3)
     images, labels = images_of(path, "validation", 3).load([Sample(i, i, 0) for i in range(6)], 0)
@@ -313,7 +313,7 @@ def test_several_classes(tmp_path):
     assert (found == labels).float().mean() > 0.85
 
 
-@pytest.mark.parametrize("network", [UNetConfig(width=2, poolings=4), MSDNetConfig(layers=2, max_dilation=10)])
+@pytest.mark.parametrize("network", [UNetConfig(width=2, poolings=4), MSDNetConfig(layers=12, max_dilation=10)])
 def test_images_smaller_than_the_network_needs(squares, tmp_path, network):
     with pytest.raises(TrainingError, match="have 32 x 32 pixels, this .* needs at least"):
         run(squares, tmp_path / "c.safetensors", network)
@@ -354,12 +354,24 @@ def test_the_record_has_every_entry_once_also_after_a_resume(squares, tmp_path):
     assert [int(row["step"]) for row in rows] == list(range(1, 31))
     assert all(0 <= float(row["validation_f1"]) <= 1 for row in rows)
     (events,) = (tmp_path / "tensorboard" / "net").glob("*tfevents*")
-    entries = {}
-    with events.open("rb") as stream:
-        while header := stream.read(12):
-            event = Event.FromString(stream.read(int.from_bytes(header[:8], "little")))
-            stream.read(4)
-            for value in event.summary.value:
-                entries.setdefault(value.tag, []).append(event.step)
-    assert set(entries) == {"loss/train", "loss/validation", "f1/train", "f1/validation"}
-    assert all(steps == list(range(1, 31)) for steps in entries.values())
+    # They are written by a thread.
+    deadline = time.monotonic() + 60
+    while any(len(steps) < 30 for steps in (found := events_in(events)).values()) or len(found) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert set(found) == {"loss/train", "loss/validation", "f1/train", "f1/validation"}
+    for steps in found.values():
+        assert steps == list(range(1, 31))
+
+
+def events_in(path):
+    """Return the steps of each curve in a TensorBoard file: records of length, checksum, data, checksum."""
+    content, found = path.read_bytes(), {}
+    while len(content) >= 12:
+        length = int.from_bytes(content[:8], "little")
+        if len(content) < length + 16:
+            break
+        event, content = Event.FromString(content[12 : 12 + length]), content[length + 16 :]
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append(event.step)
+    return found

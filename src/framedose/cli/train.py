@@ -123,7 +123,16 @@ def _train(
         if first:
             with write_aside(out / f"{network}.training.yaml") as aside:
                 aside.write_text(yaml.safe_dump(chosen.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-        trained = train_network(data, out, network, chosen.network, chosen.training, seed=seed, max_minutes=max_minutes)
+        trained = train_network(
+            data,
+            out,
+            network,
+            chosen.network,
+            chosen.training,
+            seed=seed,
+            start_from=start,
+            max_minutes=max_minutes,
+        )
     if first:
         scores = trained.curves["validation_f1"]
         print(f"Weights: {out / network}.safetensors after {trained.steps} steps", end="")

@@ -37,10 +37,9 @@ class CurvesRecord:
         if self._writer is None:
             for old in self._events.glob("events.out.tfevents.*"):
                 old.unlink()
-            self._writer = SummaryWriter(str(self._events), write_to_disk=True)
+            self._writer = SummaryWriter(str(self._events), flush_secs=2)
         for row in range(self._shown, len(curves["step"])):
             for name in COLUMNS[1:]:
                 part, _, measure = name.partition("_")
                 self._writer.add_scalar(f"{measure}/{part}", curves[name][row], curves["step"][row])
         self._shown = len(curves["step"])
-        self._writer.flush()
