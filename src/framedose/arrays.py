@@ -50,7 +50,8 @@ def per_item(settings: Settings | Sequence[Settings], like: Any) -> SimpleNamesp
                 f"{len(items)} settings need an array of shape ({len(items)}, ..., y, x), got {tuple(like.shape)}: "
                 "give one object, or one for each item of the first axis."
             )
-    numbers = [name for name in type(items[0]).model_fields if isinstance(getattr(items[0], name), int | float)]
+    names = [name for name in type(items[0]).model_fields if isinstance(getattr(items[0], name), int | float)]
     # By way of NumPy, because torch makes single precision of Python's numbers.
-    columns = {name: np.array([getattr(item, name) for item in items], np.float64).reshape(shape) for name in numbers}
-    return SimpleNamespace(**{name: xp.asarray(column, device=device(like)) for name, column in columns.items()})
+    table = np.array([[getattr(item, name) for item in items] for name in names], np.float64)
+    columns = xp.asarray(table.reshape(len(names), *shape), device=device(like))
+    return SimpleNamespace(**{name: columns[i, ...] for i, name in enumerate(names)})

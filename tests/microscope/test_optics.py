@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framedose.microscope.conditions import ConditionRanges, Conditions
-from framedose.microscope.optics import expected_intensity, expected_views, fourier_resample
+from framedose.microscope.optics import (
+    expected_intensity,
+    expected_view,
+    expected_views,
+    fourier_resample,
+    wave_spectrum,
+)
+from framedose.microscope.transfer import transfer_function
 from framedose.units import wavelength
 
 EXTENT = 20.0
@@ -123,6 +130,32 @@ def test_squaring_the_wave_aliases_nothing_into_the_image(n, gpts):
     keep = min((gpts - 1) // 2, n)
     inside = np.arange(-keep, keep + 1)
     assert np.abs(ours[np.ix_(inside, inside)] - fine[np.ix_(inside, inside)]).max() < 1e-12
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [(np.complex64, 3e-6), (np.complex128, 1e-12)])
+def test_what_envelope_and_blur_leave_out_is_below_rounding(kind, tolerance):
+    """Against all frequencies, where the strongest blur and the widest focal spread cut most of them."""
+    phase = np.random.default_rng(6).normal(size=(160, 160))
+    wave, c = np.exp(0.5j * phase), conditions(focal_spread=20.0, blur=0.8)
+    q = np.fft.fftfreq(160, EXTENT / 160)
+    lens = transfer_function(q[:, None], q[None, :], 300e3, c)
+    lens[80], lens[:, 80] = 0, 0
+    fine = fourier_resample(np.fft.ifft2(np.fft.fft2(wave) * lens), 320)
+    q = np.fft.fftfreq(320, EXTENT / 320)
+    blur = np.exp(-2 * np.pi**2 * c.blur**2 * (q[:, None] ** 2 + q[None, :] ** 2))
+    expected = np.fft.ifft2(np.fft.fft2(np.abs(fine) ** 2) * blur).real
+    image = expected_intensity(wave.astype(kind), EXTENT, 320, 300e3, c)
+    assert np.abs(image - expected).max() < tolerance
+    assert expected.std() > 0.001
+
+
+@pytest.mark.parametrize("gpts", [80, 81, 1])
+def test_a_view_is_the_middle_of_the_image(gpts):
+    wave, c = random_wave(np.random.default_rng(9)), conditions(blur=0.3, drift=1.0)
+    whole = expected_intensity(wave, EXTENT, 149, 300e3, c)
+    first = (149 - gpts) // 2
+    view = expected_view(wave_spectrum(wave), EXTENT, 149, gpts, 300e3, c)
+    assert np.abs(view - whole[first : first + gpts, first : first + gpts]).max() < 1e-13
 
 
 def some_conditions(count):

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framedose.microscope.conditions import Conditions
-from framedose.microscope.optics import expected_intensity, transfer_function
+from framedose.microscope.optics import expected_intensity
+from framedose.microscope.transfer import transfer_function
 
 EXTENT, GPTS = 20.0, 96
 ANGLES = st.floats(0, 360)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ase.neighborlist import neighbor_list
 from scipy.ndimage import binary_dilation
-from scipy.spatial import cKDTree
+from scipy.spatial import ConvexHull, cKDTree
 
 from framedose.config import Range
 from framedose.errors import SpecimenError
@@ -145,6 +145,18 @@ def test_hull_and_mask_of_a_square():
     rows, columns = np.nonzero(mask)
     assert rows.mean() * 0.1 + 0.05 == pytest.approx(3.0, abs=0.05)
     assert columns.mean() * 0.1 + 0.05 == pytest.approx(2.5, abs=0.05)
+
+
+def test_masks_are_those_of_a_test_of_every_pixel():
+    """Convex polygons of any shape, also with edges along the rows and partly outside of the image."""
+    from skimage.draw import polygon2mask
+
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        points = rng.uniform(-20, 90, (12, 2))
+        points[:2, 0] = points[:, 0].min() - 3
+        hull = points[ConvexHull(points).vertices][:: 1 if number % 2 else -1]
+        assert np.array_equal(rasterise([hull], (0, 0), 1.0, (80, 60)), polygon2mask((80, 60), hull))
 
 
 def test_mask_without_particle_is_empty():

@@ -355,10 +355,11 @@ def test_the_record_has_every_entry_once_also_after_a_resume(squares, tmp_path):
     assert all(0 <= float(row["validation_f1"]) <= 1 for row in rows)
     (events,) = (tmp_path / "tensorboard" / "net").glob("*tfevents*")
     # They are written by a thread.
-    deadline = time.monotonic() + 60
-    while any(len(steps) < 30 for steps in (found := events_in(events)).values()) or len(found) < 4:
+    deadline, found = time.monotonic() + 60, {}
+    while sum(len(steps) for steps in found.values()) < 4 * 30:
         assert time.monotonic() < deadline
         time.sleep(0.5)
+        found = events_in(events)
     assert set(found) == {"loss/train", "loss/validation", "f1/train", "f1/validation"}
     for steps in found.values():
         assert steps == list(range(1, 31))

@@ -1,6 +1,7 @@
 """From expected intensity to a detected frame: Eq. 3 of the paper."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Literal, Self, cast
 
 import numpy as np
@@ -118,7 +119,7 @@ def detect(intensity: Any, electrons: Any, camera: Camera | Sequence[Camera], rn
         raise ValueError("The cameras of a batch must have one kind of readout_noise, got both: detect them apart.")
     settings = per_item(camera, intensity)
     expected = electrons * xp.clip(intensity, min=0)
-    counted = xp.astype(_poisson(xp, expected, rng), xp.float32)
+    counted = _poisson(xp, expected, rng)
     transfer = _per_camera(xp, intensity, camera, lambda item, q: item.mtf(q))
     if all(item.noise_transfer is None and item.excess_noise == 1 for item in cameras):
         spread = _filtered(xp, counted, transfer)
@@ -129,9 +130,9 @@ def detect(intensity: Any, electrons: Any, camera: Camera | Sequence[Camera], rn
             xp, intensity, camera, lambda item, q: item.noise_transfer.at(q) if item.noise_transfer else item.mtf(q)
         )
         spread = _filtered(xp, expected, transfer) + _filtered(xp, noise, colour)
-    variance = xp.broadcast_to(settings.readout, intensity.shape)
     if cameras[0].readout_noise == "poisson":
-        return spread + xp.astype(_poisson(xp, variance, rng), xp.float32)
+        return _with_readout(xp, spread, settings.readout, rng)
+    variance = xp.broadcast_to(settings.readout, intensity.shape)
     return spread + xp.astype(xp.sqrt(variance) * _normal(xp, intensity, rng), xp.float32)
 
 
@@ -142,10 +143,17 @@ def _per_camera(
     curve: Callable[[Camera, npt.NDArray[np.float64]], npt.NDArray[np.float64]],
 ) -> Any:
     """Return a curve of each camera over the half plane of frequencies, float32, to be combined with ``like``."""
-    frequencies = nyquist_frequencies(tuple(like.shape[-2:]))
-    curves = [np.asarray(curve(item, frequencies), np.float32) for item in as_items(camera)]
-    many = np.stack(curves).reshape(len(curves), *(1,) * (like.ndim - 3), *frequencies.shape)
+    frequencies, places = _different_frequencies(tuple(like.shape[-2:]))
+    curves = [np.asarray(curve(item, frequencies), np.float32)[places] for item in as_items(camera)]
+    many = np.stack(curves).reshape(len(curves), *(1,) * (like.ndim - 3), *places.shape)
     return xp.asarray(curves[0] if isinstance(camera, Camera) else many, device=device(like))
+
+
+@lru_cache(maxsize=2)
+def _different_frequencies(shape: tuple[int, int]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+    """Return the frequencies of the half plane that differ, a fifth of it, and which of them stands at each place."""
+    different, places = np.unique(nyquist_frequencies(shape), return_inverse=True)
+    return different, places.astype(np.int32)
 
 
 def _filtered(xp: Any, values: Any, transfer: Any) -> Any:
@@ -154,7 +162,23 @@ def _filtered(xp: Any, values: Any, transfer: Any) -> Any:
 
 
 def _poisson(xp: Any, mean: Any, rng: Any) -> Any:
-    return rng.poisson(mean) if is_numpy_namespace(xp) else xp.poisson(mean, generator=rng)
+    """Return Poisson counts, float32."""
+    if is_numpy_namespace(xp):
+        from framedose.camera.poisson import poisson  # numba is imported only where it computes
+
+        return poisson(mean, rng)
+    return xp.astype(xp.poisson(mean, generator=rng), xp.float32)
+
+
+def _with_readout(xp: Any, frames: Any, mean: Any, rng: Any) -> Any:
+    """Return frames with Poisson counts added, of one mean for each frame."""
+    if not is_numpy_namespace(xp) or mean.max() > 1:
+        return frames + _poisson(xp, xp.broadcast_to(mean, frames.shape), rng)
+    # Few counts: drawing their number, and a place for each, has the same distribution as drawing every pixel.
+    frames = np.ascontiguousarray(frames)
+    for frame, each in zip(frames.reshape(mean.size, -1), mean.ravel(), strict=True):
+        np.add.at(frame, rng.integers(frame.size, size=rng.poisson(each * frame.size)), np.float32(1))
+    return frames
 
 
 def _normal(xp: Any, like: Any, rng: Any) -> Any:

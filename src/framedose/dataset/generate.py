@@ -13,7 +13,7 @@ import zarr
 
 from framedose.atomic import write_json
 from framedose.dataset.recipe import DatasetRecipe, Part, Split
-from framedose.dataset.render import make_specimen, render
+from framedose.dataset.render import make_specimen, render_field
 from framedose.dataset.store import create_images, create_waves, written
 from framedose.dataset.workers import Runner
 from framedose.errors import ConfigurationError, FileFormatError, OutputExistsError, SpecimenError
@@ -189,7 +189,7 @@ def _images(path: Path, waves: Path, recipe: DatasetRecipe, seed: int, split: Sp
     index, specimen = task
     wave = None if split.kinds[index] == "vacuum" else zarr.open_group(waves, mode="r")[split.name][index]
     hulls, support_hulls = ([np.array(hull) for hull in specimen[key]] for key in ("hulls", "support_hulls"))
-    pairs = [render(recipe, seed, split, index, image, wave, hulls, support_hulls) for image in range(split.images)]
+    pairs = list(render_field(recipe, seed, split, index, range(split.images), wave, hulls, support_hulls))
     group = zarr.open_group(path, path=split.name, mode="r+")
     group["masks"][index] = np.stack([mask for _, mask in pairs])
     # Last, because its presence says that the field is complete.

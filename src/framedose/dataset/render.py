@@ -1,17 +1,20 @@
-"""One item of a dataset, made alone from the recipe, the seed and its index."""
+"""One item of a dataset, or one field, made alone from the recipe, the seed and its index."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from framedose.camera.noise import detect, sum_pixels
 from framedose.dataset.recipe import DatasetRecipe, Split
-from framedose.microscope.optics import expected_intensity
+from framedose.microscope.optics import expected_view, wave_spectrum
 from framedose.random import generator
 from framedose.specimen.assembly import Kind, Specimen, build_specimen
 from framedose.specimen.mask import label, rasterise
 from framedose.units import electrons_per_pixel
+
+Pair = tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_] | npt.NDArray[np.uint8]]
+"""An image and its mask."""
 
 
 def make_specimen(recipe: DatasetRecipe, seed: int, split: Split, index: int) -> Specimen:
@@ -31,8 +34,8 @@ def render(
     wave: npt.NDArray[np.complex64] | None,
     hulls: Sequence[npt.NDArray[np.float64]],
     support_hulls: Sequence[npt.NDArray[np.float64]] = (),
-) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_] | npt.NDArray[np.uint8]]:
-    """Make one image and its mask.
+) -> Pair:
+    """Make one image and its mask; :func:`render_field` makes all images of a field.
 
     The order is: transfer function and envelope on the wave, intensity, blur, Poisson electrons at the drawn pixel
     size, MTF, readout, crop, pixels summed, divided by the electrons that vacuum has on a summed pixel.
@@ -55,22 +58,38 @@ def render(
     mask
         Shape (y, x): bool, or with ``recipe.support_class`` the classes 0 vacuum, 1 particle, 2 support as uint8.
     """
-    conditions = split.conditions(recipe, seed, index, image)
-    electrons = electrons_per_pixel(conditions.dose, conditions.sampling)
+    return next(render_field(recipe, seed, split, index, [image], wave, hulls, support_hulls))
+
+
+def render_field(
+    recipe: DatasetRecipe,
+    seed: int,
+    split: Split,
+    index: int,
+    images: Iterable[int],
+    wave: npt.NDArray[np.complex64] | None,
+    hulls: Sequence[npt.NDArray[np.float64]],
+    support_hulls: Sequence[npt.NDArray[np.float64]] = (),
+) -> Iterator[Pair]:
+    """Make images of one field and their masks, one after the other, with what they share computed once.
+
+    Parameters as those of :func:`render`, with the numbers of the images in ``images``.
+    """
+    spectrum = None if wave is None else wave_spectrum(wave)
     field = recipe.gpts + 2 * recipe.margin
-    cell_gpts = round(recipe.extent / conditions.sampling)
-    first = (cell_gpts - field) // 2
-    if wave is None:
-        intensity = np.ones((field, field), dtype=np.float32)
-    else:
-        whole = expected_intensity(wave, recipe.extent, cell_gpts, recipe.exit_wave.energy, conditions)
-        whole = whole.mean(axis=0) if whole.ndim == 3 else whole
-        intensity = whole[first : first + field, first : first + field]
-    camera = split.camera(recipe, seed, index, image)
-    frame = detect(intensity, electrons, camera, generator(seed, "noise", split.name, index, image))
     inside = slice(recipe.margin, recipe.margin + recipe.gpts)
-    summed = sum_pixels(frame[inside, inside], recipe.binning) / (electrons * recipe.binning**2)
-    return summed.astype(np.float16), mask_of(recipe, conditions.sampling, hulls, support_hulls)
+    for image in images:
+        conditions, camera = split.conditions(recipe, seed, index, image), split.camera(recipe, seed, index, image)
+        electrons = electrons_per_pixel(conditions.dose, conditions.sampling)
+        cell = round(recipe.extent / conditions.sampling)
+        if spectrum is None:
+            intensity = np.ones((field, field), dtype=np.float32)
+        else:
+            intensity = expected_view(spectrum, recipe.extent, cell, field, recipe.exit_wave.energy, conditions)
+            intensity = intensity.mean(axis=0) if intensity.ndim == 3 else intensity
+        frame = detect(intensity, electrons, camera, generator(seed, "noise", split.name, index, image))
+        summed = sum_pixels(frame[inside, inside], recipe.binning) / (electrons * recipe.binning**2)
+        yield summed.astype(np.float16), mask_of(recipe, conditions.sampling, hulls, support_hulls)
 
 
 def mask_of(

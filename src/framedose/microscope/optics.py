@@ -1,56 +1,23 @@
-"""From exit wave to expected intensity: contrast transfer, envelope, blur and drift, over the array API.
+"""From exit wave to expected intensity: lens, square, blur and drift, over the array API.
 
 Every function takes NumPy or torch arrays, with leading batch axes where said, and stays on their device.
 """
 
 import math
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from array_api_compat import array_namespace, device
 from scipy.fft import next_fast_len
 
 from framedose.arrays import as_items, fft_of, per_item
 from framedose.microscope.conditions import Conditions
+from framedose.microscope.transfer import is_round, transfer, turned
 from framedose.units import wavelength
 
 _AXES = (-2, -1)
-
-
-def transfer_function(qy: Any, qx: Any, energy: float, conditions: Conditions) -> Any:
-    """Return the transfer function of the objective lens, exp(-i chi) E, at spatial frequencies (qy, qx).
-
-    With q^2 = qy^2 + qx^2 and phi the azimuth from x towards y,
-
-    chi = pi lambda q^2 (-defocus + C12 cos 2(phi - phi12)) + pi/2 Cs lambda^3 q^4
-    + 2 pi/3 lambda^2 q^3 (C21 cos(phi - phi21) + C23 cos 3(phi - phi23)),
-
-    and the quasi-coherent envelope of the focal spread E = exp(-(pi lambda focal_spread q^2 / 2)^2), both as in abTEM
-    (doi 10.12688/openreseurope.13015.2), where the focal spread is a 1/e width. Defocus is positive for underfocus.
-
-    Parameters
-    ----------
-    qy, qx
-        Spatial frequencies [1/Å] along the columns and the rows, real, of shapes that broadcast.
-    energy
-        Electron energy [eV].
-    conditions
-        Defocus, Cs, the further aberrations and the focal spread are used.
-
-    Returns
-    -------
-    array
-        Complex, of the shape that ``qy`` and ``qx`` broadcast to.
-
-    Examples
-    --------
-    >>> lens = Conditions(defocus=0, cs=0, focal_spread=0, blur=0, sampling=0.1, dose=1)
-    >>> transfer_function(np.zeros((2, 1)), np.zeros((1, 1)), 300e3, lens).real.tolist()
-    [[1.0], [1.0]]
-    """
-    return _transfer(qy, qx, energy, per_item(conditions, qy), _is_round([conditions]))
 
 
 def expected_intensity(
@@ -81,8 +48,52 @@ def expected_intensity(
     array
         Real, shape (..., gpts, gpts), the real type of ``wave``.
     """
-    spectrum = _intensity_spectrum(wave, extent, gpts, energy, conditions)
-    return _sampled(spectrum, gpts)
+    return expected_view(wave_spectrum(wave), extent, gpts, gpts, energy, conditions)
+
+
+def wave_spectrum(wave: Any) -> Any:
+    """Return the spectrum of an exit wave, which all its images share: see :func:`expected_view`.
+
+    Parameters
+    ----------
+    wave
+        Exit wave, shape (..., n, n), axes (y, x).
+
+    Returns
+    -------
+    array
+        Amplitudes of the plane waves of the cell, shape and type of ``wave``, zero frequency at (n // 2, n // 2).
+    """
+    fft = fft_of(array_namespace(wave))
+    return fft.fftshift(fft.fftn(wave, axes=_AXES, norm="forward"), axes=_AXES)
+
+
+def expected_view(
+    spectrum: Any, extent: float, cell: int, gpts: int, energy: float, conditions: Conditions | Sequence[Conditions]
+) -> Any:
+    """Return the middle of an image of ``cell`` pixels per side: :func:`expected_intensity`, cropped.
+
+    Parameters
+    ----------
+    spectrum
+        Of the exit wave, by :func:`wave_spectrum`, shape (..., n, n).
+    extent
+        Side of the cell [Å].
+    cell
+        Pixels on the side of the cell; the sampling is ``extent / cell`` [Å/px].
+    gpts
+        Pixels per side of the result, at most ``cell``; its first pixel is pixel ``(cell - gpts) // 2`` of the cell.
+    energy
+        Electron energy [eV].
+    conditions
+        As those of :func:`expected_intensity`.
+
+    Returns
+    -------
+    array
+        Real, shape (..., gpts, gpts), the real type of ``spectrum``.
+    """
+    return _sampled(_intensity_spectrum(spectrum, extent, cell, energy, conditions), cell, gpts)
 
 
 def expected_views(wave: Any, extent: float, gpts: int, energy: float, conditions: Sequence[Conditions]) -> Any:
@@ -117,14 +128,8 @@ def expected_views(wave: Any, extent: float, gpts: int, energy: float, condition
         raise ValueError(
             f"gpts must be at most the {min(cells)} pixels that the coarsest sampling has on {extent} Å, got {gpts}."
         )
-    spectrum = _intensity_spectrum(wave, extent, max(cells), energy, conditions)
-    first = [(cell - gpts) // 2 for cell in cells]
-    return xp.stack(
-        [
-            _sampled(spectrum[i], cell)[..., start : start + gpts, start : start + gpts]
-            for i, (cell, start) in enumerate(zip(cells, first, strict=True))
-        ]
-    )
+    spectrum = _intensity_spectrum(wave_spectrum(wave), extent, max(cells), energy, conditions)
+    return xp.stack([_sampled(spectrum[i], cell, gpts) for i, cell in enumerate(cells)])
 
 
 def fourier_resample(wave: Any, gpts: int) -> Any:
@@ -138,99 +143,106 @@ def fourier_resample(wave: Any, gpts: int) -> Any:
     return fft.ifftn(_resized(xp, fft.fftn(wave, axes=_AXES), gpts), axes=_AXES)
 
 
-def _transfer(qy: Any, qx: Any, energy: float, c: SimpleNamespace, is_round: bool) -> Any:
-    xp = array_namespace(qy, qx)
-    length = wavelength(energy)
-    q2 = qy**2 + qx**2
-    chi = math.pi * length * q2 * (-c.defocus + 0.5 * c.cs * length**2 * q2)
-    if not is_round:
-        chi = chi + _azimuthal_phase(xp, qy, qx, length, c)
-    envelope = xp.exp(-((0.5 * math.pi * length * c.focal_spread * q2) ** 2))
-    return envelope * (xp.cos(chi) - 1j * xp.sin(chi))
-
-
-def _azimuthal_phase(xp: Any, qy: Any, qx: Any, length: float, c: SimpleNamespace) -> Any:
-    """Return the part of chi that depends on the azimuth; q^m cos m(phi - phi_m) is a polynomial in turned axes."""
-    u, v = _turned(xp, qy, qx, c.astigmatism_angle)
-    astigmatism = math.pi * length * c.astigmatism * (u**2 - v**2)
-    u, v = _turned(xp, qy, qx, c.coma_angle)
-    coma = c.coma * (u**2 + v**2) * u
-    u, v = _turned(xp, qy, qx, c.trefoil_angle)
-    trefoil = c.trefoil * (u**2 - 3 * v**2) * u
-    return astigmatism + 2 * math.pi / 3 * length**2 * (coma + trefoil)
-
-
-def _turned(xp: Any, qy: Any, qx: Any, angle: Any) -> tuple[Any, Any]:
-    """Return frequencies along and across a direction [degree]."""
-    cosine, sine = xp.cos(math.pi / 180 * angle), xp.sin(math.pi / 180 * angle)
-    return cosine * qx + sine * qy, cosine * qy - sine * qx
-
-
-def _is_round(items: Sequence[Conditions]) -> bool:
-    return not any(item.astigmatism or item.coma or item.trefoil for item in items)
-
-
 def _intensity_spectrum(
-    wave: Any, extent: float, gpts: int, energy: float, conditions: Conditions | Sequence[Conditions]
+    spectrum: Any, extent: float, cell: int, energy: float, conditions: Conditions | Sequence[Conditions]
 ) -> Any:
-    """Return the half spectrum of an image on a grid that holds all frequencies of ``gpts`` pixels per side."""
-    xp = array_namespace(wave)
-    fft = fft_of(xp)
-    transfer = xp.astype(_lens(wave, extent, energy, conditions), wave.dtype)
-    fine = _fine_gpts(wave.shape[-1], gpts)
-    wave = fft.ifftn(_resized(xp, fft.fftn(wave, axes=_AXES) * transfer, fine), axes=_AXES)
+    """Return the half spectrum of an image, all that ``cell`` pixels per side can show of it.
+
+    Rows are the frequencies 0..k, -k..-1, columns 0..k. Only what envelope and blur leave is computed: all else is less
+    than the rounding of the numbers.
+    """
+    xp, n = array_namespace(spectrum), spectrum.shape[-1]
+    fft, items = fft_of(xp), as_items(conditions)
+    least = -math.log(xp.finfo(spectrum.dtype).eps)
+    highest = min((n - 1) // 2, _reach(extent * _envelope_reach(least, energy, min(c.focal_spread for c in items))))
+    kept = min((cell - 1) // 2, 2 * highest, _reach(extent * _blur_reach(least, min(c.blur for c in items))))
+    fine = _fine_gpts(highest, kept)
+    inside = slice(n // 2 - highest, n // 2 + highest + 1)
+    band = spectrum[..., inside, inside]
+    band = band * _lens(band, extent, energy, conditions)
+    # The first frequency of the band is taken for 0, which turns the phase of the wave and leaves its intensity.
+    columns = fft.ifft(band, n=fine, axis=-2, norm="forward")
+    wave = fft.ifft(columns, n=fine, axis=-1, norm="forward")
     intensity = xp.real(wave) ** 2 + xp.imag(wave) ** 2
-    damping = _damping(intensity, extent, conditions)
-    return fft.rfftn(intensity, axes=_AXES) * xp.astype(damping, intensity.dtype)
+    half = fft.rfft(intensity, axis=-1, norm="forward")[..., : kept + 1]
+    half = fft.fft(half, axis=-2, norm="forward")
+    half = xp.concat([half[..., : kept + 1, :], half[..., fine - kept :, :]], axis=-2)
+    return half * xp.astype(_damping(half, extent, conditions), intensity.dtype)
 
 
-def _fine_gpts(n: int, gpts: int) -> int:
-    """Return the pixels per side for squaring a wave of ``n``: frequencies alias, but none that ``gpts`` can show.
+def _fine_gpts(highest: int, kept: int) -> int:
+    """Return the pixels per side for squaring a wave: frequencies alias, but none that are kept.
 
     The wave reaches frequency m of the cell and its square 2m. On N pixels 2m appears at 2m - N, which must lie beyond
     the highest that is kept. The FFT of this many pixels is fast, which that of the image's own need not be.
     """
-    highest = (n - 1) // 2
-    kept = min((gpts - 1) // 2, 2 * highest)
     return int(next_fast_len(2 * highest + kept + 1, real=True))
 
 
-def _lens(wave: Any, extent: float, energy: float, conditions: Conditions | Sequence[Conditions]) -> Any:
-    """Return the transfer function on the grid of ``wave``."""
-    c, is_round = per_item(conditions, wave), _is_round(as_items(conditions))
-    n = wave.shape[-1]
-    q = _frequencies(wave, n, extent)
-    if not is_round:
-        return _transfer(q[:, None], q[None, :], energy, c, is_round)
+def _reach(frequency: float) -> int:
+    """Return the highest whole frequency of the cell up to ``frequency``, which may be infinite."""
+    return math.floor(min(frequency, 1e9))
+
+
+def _envelope_reach(least: float, energy: float, focal_spread: float) -> float:
+    """Return the frequency [1/Å] at which the envelope is exp(-least)."""
+    width = 0.5 * math.pi * wavelength(energy) * focal_spread
+    return math.sqrt(math.sqrt(least) / width) if width else math.inf
+
+
+def _blur_reach(least: float, blur: float) -> float:
+    """Return the frequency [1/Å] at which the blur leaves exp(-least)."""
+    return math.sqrt(0.5 * least) / (math.pi * blur) if blur else math.inf
+
+
+def _lens(band: Any, extent: float, energy: float, conditions: Conditions | Sequence[Conditions]) -> Any:
+    """Return the transfer function on a spectrum with zero frequency in its middle."""
+    c, round_lens = per_item(conditions, band), is_round(as_items(conditions))
+    xp, highest = array_namespace(band), band.shape[-1] // 2
+    if not round_lens:
+        q = _frequencies(band, np.arange(-highest, highest + 1), extent)
+        return xp.astype(transfer(q[:, None], q[None, :], energy, c, round_lens), band.dtype)
     # Cosines and exponentials are what costs time here: one quadrant of them is enough.
-    xp, quadrant = array_namespace(wave), q[: n // 2 + 1]
-    values = _transfer(quadrant[:, None], quadrant[None, :], energy, c, is_round)
-    mirror = xp.asarray(np.minimum(np.arange(n), n - np.arange(n)), device=device(wave))
-    return xp.take(xp.take(values, mirror, axis=-2), mirror, axis=-1)
+    q = _frequencies(band, np.arange(highest + 1), extent)
+    quadrant = xp.astype(transfer(q[:, None], q[None, :], energy, c, round_lens), band.dtype)
+    mirror = xp.asarray(np.abs(np.arange(-highest, highest + 1)), device=device(band))
+    return xp.take(xp.take(quadrant, mirror, axis=-2), mirror, axis=-1)
 
 
-def _damping(intensity: Any, extent: float, conditions: Conditions | Sequence[Conditions]) -> Any:
-    """Return what blur and drift leave of the half spectrum of ``intensity``."""
-    xp, c, n = array_namespace(intensity), per_item(conditions, intensity), intensity.shape[-1]
-    qy = _frequencies(intensity, n, extent)[:, None]
-    qx = qy[: n // 2 + 1, 0][None, :]
+def _damping(half: Any, extent: float, conditions: Conditions | Sequence[Conditions]) -> Any:
+    """Return what blur and drift leave of a half spectrum of frequencies 0..k, -k..-1."""
+    xp, c, k = array_namespace(half), per_item(conditions, half), half.shape[-1] - 1
+    qy = _frequencies(half, np.r_[0 : k + 1, -k:0], extent)[:, None]
+    qx = qy[: k + 1, 0][None, :]
     damping = xp.exp(-2 * math.pi**2 * c.blur**2 * qy**2) * xp.exp(-2 * math.pi**2 * c.blur**2 * qx**2)
     if any(item.drift for item in as_items(conditions)):
-        along, _ = _turned(xp, qy, qx, c.drift_angle)
+        along, _ = turned(xp, qy, qx, c.drift_angle)
         damping = damping * xp.sinc(c.drift * along)
     return damping
 
 
-def _sampled(spectrum: Any, gpts: int) -> Any:
-    """Return the real array of a half spectrum, on ``gpts`` pixels per side."""
-    xp = array_namespace(spectrum)
-    return fft_of(xp).irfftn(_resized_half(xp, spectrum, gpts), s=(gpts, gpts), axes=_AXES)
+def _sampled(half: Any, cell: int, gpts: int) -> Any:
+    """Return the middle ``gpts`` pixels per side of the ``cell`` pixels per side that a half spectrum describes."""
+    xp = array_namespace(half)
+    fft, kept, first = fft_of(xp), min((cell - 1) // 2, half.shape[-1] - 1), (cell - gpts) // 2
+    columns = xp.zeros((*half.shape[:-2], cell, kept + 1), dtype=half.dtype, device=device(half))
+    columns[..., : kept + 1, :] = half[..., : kept + 1, : kept + 1]
+    columns[..., cell - kept :, :] = half[..., half.shape[-2] - kept :, : kept + 1]
+    rows = fft.ifft(columns, axis=-2, norm="forward")[..., first : first + gpts, :]
+    # Two rows of real pixels are one of complex pixels: many lengths have no fast real transform.
+    pairs = (gpts + 1) // 2
+    upper, lower = rows[..., :pairs, :], 1j * rows[..., gpts - pairs :, :]
+    both = xp.zeros((*half.shape[:-2], pairs, cell), dtype=half.dtype, device=device(half))
+    both[..., : kept + 1] = upper + lower
+    both[..., cell - kept :] = xp.flip(xp.conj(upper - lower)[..., 1:], axis=-1)
+    pixels = fft.ifft(both, axis=-1, norm="forward")[..., first : first + gpts]
+    return xp.concat([xp.real(pixels)[..., : gpts - pairs, :], xp.imag(pixels)], axis=-2)
 
 
-def _frequencies(like: Any, gpts: int, extent: float) -> Any:
-    """Return the spatial frequencies [1/Å] of a periodic row, zero first, in double precision."""
+def _frequencies(like: Any, numbers: npt.NDArray[np.int_], extent: float) -> Any:
+    """Return the spatial frequencies [1/Å] of plane waves with whole numbers of periods, in double precision."""
     # From NumPy for every namespace: torch's own are in single precision.
-    return array_namespace(like).asarray(np.fft.fftfreq(gpts, extent / gpts), device=device(like))
+    return array_namespace(like).asarray(numbers / extent, device=device(like))
 
 
 def _resized(xp: Any, spectrum: Any, gpts: int) -> Any:
@@ -239,21 +251,8 @@ def _resized(xp: Any, spectrum: Any, gpts: int) -> Any:
     if n == gpts:
         return spectrum
     keep = (min(n, gpts) - 1) // 2
-    return _moved(xp, spectrum, (gpts, gpts), keep, (slice(0, keep + 1), slice(-keep, None)), (gpts / n) ** 2)
-
-
-def _resized_half(xp: Any, spectrum: Any, gpts: int) -> Any:
-    """Do the same to the half spectrum (..., n, n // 2 + 1) of a real array."""
-    n = spectrum.shape[-2]
-    if n == gpts:
-        return spectrum
-    keep = (min(n, gpts) - 1) // 2
-    return _moved(xp, spectrum, (gpts, gpts // 2 + 1), keep, (slice(0, keep + 1),), (gpts / n) ** 2)
-
-
-def _moved(xp: Any, spectrum: Any, shape: tuple[int, int], keep: int, columns: tuple[slice, ...], scale: float) -> Any:
-    result = xp.zeros((*spectrum.shape[:-2], *shape), dtype=spectrum.dtype, device=device(spectrum))
+    result = xp.zeros((*spectrum.shape[:-2], gpts, gpts), dtype=spectrum.dtype, device=device(spectrum))
     for rows in (slice(0, keep + 1), slice(-keep, None)):
-        for part in columns:
-            result[..., rows, part] = spectrum[..., rows, part] * scale
+        for columns in (slice(0, keep + 1), slice(-keep, None)):
+            result[..., rows, columns] = spectrum[..., rows, columns] * (gpts / n) ** 2
     return result

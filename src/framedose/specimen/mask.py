@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull
-from skimage.draw import polygon2mask
 
 # Classes of a labelled image; 0 is vacuum.
 PARTICLE, SUPPORT = 1, 2
@@ -61,7 +60,7 @@ def rasterise(
     Parameters
     ----------
     hulls
-        Corners (m, 2) of each particle, columns (y, x) [Å].
+        Corners (m, 2) of each particle, in order around it and convex, columns (y, x) [Å].
     corner
         Position (y, x) [Å] of the CENTRE of the first pixel.
     sampling
@@ -71,8 +70,22 @@ def rasterise(
     """
     mask = np.zeros(shape, dtype=bool)
     for hull in hulls:
-        mask |= polygon2mask(shape, (hull - corner) / sampling)
+        mask |= _filled((hull - corner) / sampling, shape)
     return mask
+
+
+def _filled(hull: npt.NDArray[np.float64], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Return the pixels inside a convex polygon: in each row all those between its outermost crossings of edges."""
+    rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])
+    (y0, x0), (y1, x1) = hull.T, np.roll(hull, -1, axis=0).T
+    # Edges along a row cross it nowhere; their ends belong to other edges too.
+    y0, x0, y1, x1 = (values[y0 != y1] for values in (y0, x0, y1, x1))
+    crossed = (np.minimum(y0, y1) <= rows) & (rows <= np.maximum(y0, y1))
+    x = x0 + (rows - y0) * (x1 - x0) / (y1 - y0)
+    left = np.where(crossed, x, np.inf).min(axis=1, keepdims=True)
+    right = np.where(crossed, x, -np.inf).max(axis=1, keepdims=True)
+    inside: npt.NDArray[np.bool_] = (left <= columns) & (columns <= right)
+    return inside
 
 
 def label(
