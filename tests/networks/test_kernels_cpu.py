@@ -65,19 +65,31 @@ def test_forward_and_gradients_equal_the_reference(
     assert_equals_reference(config, batch, *size)
 
 
+@pytest.mark.parametrize("width", [1, 2, 4, 8])
+@pytest.mark.parametrize("kernel", [3, 5, 7, 9, 11])
+def test_every_width_and_kernel(width, kernel):
+    """At dilations 1, 3 and 4 [px], on the smallest images that these admit, of odd and of unequal sides."""
+    config = MSDNetConfig(layers=3, width=width, kernel=kernel, max_dilation=4, dilation_seed=26, classes=3)
+    net = MSDNet(config, seed=0)
+    assert set(net.dilations) == {1, 3, 4}
+    assert_equals_reference(config, 2, net.minimum_size, net.minimum_size // 2 * 2 + 13)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_any_size_above_the_halo(data):
     config = MSDNetConfig(
         layers=data.draw(st.integers(1, 5)),
-        width=data.draw(st.sampled_from([1, 2, 4])),
+        width=data.draw(st.sampled_from([1, 2, 4, 8])),
         kernel=data.draw(st.sampled_from([3, 5, 7, 9, 11])),
-        max_dilation=data.draw(st.integers(1, 5)),
+        max_dilation=data.draw(st.integers(1, 10)),
         dilation_seed=data.draw(st.integers(0, 99)),
+        classes=data.draw(st.sampled_from([1, 3])),
+        activation=data.draw(st.sampled_from(["relu", "leaky_relu"])),
     )
     halo = MSDNet(config, seed=0).halo
     height, width = (halo + data.draw(st.integers(1, 20)) for _ in range(2))
-    assert_equals_reference(config, data.draw(st.integers(1, 2)), height, width, data.draw(st.integers(0, 99)))
+    assert_equals_reference(config, data.draw(st.integers(1, 3)), height, width, data.draw(st.integers(0, 99)))
 
 
 def test_bit_for_bit_the_same_again_and_with_any_number_of_threads():

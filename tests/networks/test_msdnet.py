@@ -95,9 +95,9 @@ def test_settings_are_checked(values):
         build(MSDNetConfig, values, where="test")
 
 
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
-def test_reference_gradients_in_double_precision(activation):
-    config = MSDNetConfig(layers=3, kernel=3, max_dilation=2, activation=activation, classes=2)
+@pytest.mark.parametrize(("activation", "width"), [("relu", 1), ("leaky_relu", 1), ("leaky_relu", 2)])
+def test_reference_gradients_in_double_precision(activation, width):
+    config = MSDNetConfig(layers=3, width=width, kernel=3, max_dilation=2, activation=activation, classes=2)
     net = MSDNet(config, seed=3).double()
     image = torch.randn(1, 1, 4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64, requires_grad=True)
     names = [name for name, _ in net.named_parameters()]
