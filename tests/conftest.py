@@ -2,6 +2,12 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+# Without a GPU its kernels are tested in Triton's interpreter. Triton asks for this when it is imported, which
+# lightning-fabric does: so it is said before any test is read.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 PROJECT = Path(__file__).parents[1]
 
@@ -18,8 +24,6 @@ def real_data():
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory):
     """Weights of a very small untrained U-net for 0.3 Å/px; ``bias`` makes it see particle nowhere, or everywhere."""
-    import torch
-
     from framedose.config import Range
     from framedose.networks.registry import build_network
     from framedose.networks.unet import UNetConfig

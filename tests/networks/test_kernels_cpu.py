@@ -1,40 +1,12 @@
-import copy
 import threading
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_checks import assert_equals_reference, example, run
 
 from framedose.networks.msdnet import MSDNet, MSDNetConfig
-
-
-def run(net, image, incoming):
-    """Return the logits and all gradients, of the image first."""
-    net.zero_grad()
-    image = image.detach().clone().requires_grad_()
-    logits = net(image)
-    logits.backward(incoming)
-    return [logits.detach(), image.grad, *(p.grad for p in net.parameters())]
-
-
-def example(config, batch, height, width, seed=0):
-    draw = torch.Generator().manual_seed(seed)
-    net = MSDNet(config, seed=seed, backend="cpu")
-    for parameter in net.parameters():
-        if parameter.ndim == 1:
-            torch.nn.init.normal_(parameter, std=0.1, generator=draw)
-    image = torch.randn(batch, 1, height, width, generator=draw)
-    return net, image, torch.randn(batch, config.classes, height, width, generator=draw)
-
-
-def assert_equals_reference(config, batch, height, width, seed=0):
-    net, image, incoming = example(config, batch, height, width, seed)
-    exact = copy.deepcopy(net).double()
-    exact.backend = "reference"
-    for ours, theirs in zip(run(net, image, incoming), run(exact, image.double(), incoming.double()), strict=True):
-        assert ours.shape == theirs.shape
-        assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +34,7 @@ def test_forward_and_gradients_equal_the_reference(
         activation=activation,
         negative_slope=0.2,
     )
-    assert_equals_reference(config, batch, *size)
+    assert_equals_reference(*example(config, "cpu", batch, *size))
 
 
 @pytest.mark.parametrize("width", [1, 2, 4, 8])
@@ -72,7 +44,7 @@ def test_every_width_and_kernel(width, kernel):
     config = MSDNetConfig(layers=3, width=width, kernel=kernel, max_dilation=4, dilation_seed=26, classes=3)
     net = MSDNet(config, seed=0)
     assert set(net.dilations) == {1, 3, 4}
-    assert_equals_reference(config, 2, net.minimum_size, net.minimum_size // 2 * 2 + 13)
+    assert_equals_reference(*example(config, "cpu", 2, net.minimum_size, net.minimum_size // 2 * 2 + 13))
 
 
 @settings(max_examples=25, deadline=None)
@@ -89,11 +61,12 @@ def test_any_size_above_the_halo(data):
     )
     halo = MSDNet(config, seed=0).halo
     height, width = (halo + data.draw(st.integers(1, 20)) for _ in range(2))
-    assert_equals_reference(config, data.draw(st.integers(1, 3)), height, width, data.draw(st.integers(0, 99)))
+    batch, seed = data.draw(st.integers(1, 3)), data.draw(st.integers(0, 99))
+    assert_equals_reference(*example(config, "cpu", batch, height, width, seed))
 
 
 def test_bit_for_bit_the_same_again_and_with_any_number_of_threads():
-    arguments = example(MSDNetConfig(layers=4, width=2, kernel=5), 2, 200, 261)
+    arguments = example(MSDNetConfig(layers=4, width=2, kernel=5), "cpu", 2, 200, 261)
     threads = torch.get_num_threads()
     first = run(*arguments)
     try:
@@ -105,7 +78,7 @@ def test_bit_for_bit_the_same_again_and_with_any_number_of_threads():
 
 
 def test_two_python_threads_at_once():
-    arguments = [example(MSDNetConfig(layers=6, kernel=5), 1, 45, 45, seed) for seed in range(2)]
+    arguments = [example(MSDNetConfig(layers=6, kernel=5), "cpu", 1, 45, 45, seed) for seed in range(2)]
     expected, results = [run(*a) for a in arguments], [None, None]
 
     def work(i):
@@ -121,7 +94,7 @@ def test_two_python_threads_at_once():
 
 
 def test_image_without_gradient_and_inference_give_the_same():
-    net, image, incoming = example(MSDNetConfig(layers=4, kernel=5), 2, 30, 31)
+    net, image, incoming = example(MSDNetConfig(layers=4, kernel=5), "cpu", 2, 30, 31)
     logits, _, *gradients = run(net, image, incoming)
     net.zero_grad()
     net(image).backward(incoming)
@@ -131,7 +104,7 @@ def test_image_without_gradient_and_inference_give_the_same():
 
 
 def test_images_of_a_batch_do_not_touch_each_other():
-    net, image, incoming = example(MSDNetConfig(layers=4, kernel=9), 3, 43, 47)
+    net, image, incoming = example(MSDNetConfig(layers=4, kernel=9), "cpu", 3, 43, 47)
     together = run(net, image, incoming)
     for i in range(3):
         alone = run(net, image[i : i + 1], incoming[i : i + 1])
@@ -140,7 +113,7 @@ def test_images_of_a_batch_do_not_touch_each_other():
 
 
 def test_not_contiguous_image_and_gradient():
-    net, image, incoming = example(MSDNetConfig(layers=3, kernel=3), 2, 45, 45)
+    net, image, incoming = example(MSDNetConfig(layers=3, kernel=3), "cpu", 2, 45, 45)
     plain = run(net, image.transpose(2, 3).contiguous(), incoming.transpose(2, 3).contiguous())
     strided = run(net, image.transpose(2, 3), incoming.transpose(2, 3))
     assert all(torch.equal(a, b) for a, b in zip(plain, strided, strict=True))

@@ -51,5 +51,7 @@ def test_shipped_weights_say_what_made_them_and_are_small():
     folder = files("framedose.networks") / "shipped"
     for name in SHIPPED:
         card = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        assert {"training", "steps", "dataset", "dataset_seed", "seed", "images", "versions", "curves"} <= set(card["provenance"])
+        assert {"training", "steps", "dataset", "dataset_seed", "seed", "images", "versions", "curves"} <= set(
+            card["provenance"]
+        )
     assert sum(len((folder / f"{name}.safetensors").read_bytes()) for name in SHIPPED) < 5e6

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from framedose.config import Settings
 from framedose.errors import ImageError
-from framedose.networks.kernels import reference
+from framedose.networks.kernels.choose import Backend, choose
 from framedose.random import generator
 
 
@@ -57,8 +57,8 @@ class MSDNet(nn.Module):
     seed
         Seed of the initial parameters.
     backend
-        Who computes: ``reference`` is plain PyTorch, ``cpu`` the fast kernel for float32 on the CPU, ``auto`` the
-        fastest that can. The parameters are the same for all.
+        Who computes: ``reference`` is plain PyTorch, ``cpu`` the fast kernel for float32 on the CPU, ``cuda`` that for
+        float32 and bfloat16 on NVIDIA GPUs, ``auto`` the fastest that can. The parameters are the same for all.
 
     Examples
     --------
@@ -67,12 +67,10 @@ class MSDNet(nn.Module):
     torch.Size([1, 1, 16, 20])
     """
 
-    def __init__(
-        self, config: MSDNetConfig, *, seed: int, backend: Literal["auto", "reference", "cpu"] = "auto"
-    ) -> None:
+    def __init__(self, config: MSDNetConfig, *, seed: int, backend: Backend = "auto") -> None:
         super().__init__()
         self.config = config
-        self.backend = backend
+        self.backend: Backend = backend
         draws = generator(config.dilation_seed, "msdnet", "dilations").integers(
             1, config.max_dilation + 1, config.layers
         )
@@ -113,11 +111,7 @@ class MSDNet(nn.Module):
             If the shape is another, an image is not larger than the halo, or the forced backend cannot compute it.
         """
         self._check(x)
-        compute = reference.forward
-        if self.backend != "reference" and _suits_cpu(x, self.final.weight):
-            from framedose.networks.kernels import cpu  # numba is imported only where it computes
-
-            compute = cpu.forward
+        compute = choose(self.backend, x, self.final.weight)
         weights, biases = [layer.weight for layer in self._layers()], [layer.bias for layer in self._layers()]
         return compute(x, weights, biases, self.dilations, self.slope, self.final.weight, self.final.bias)
 
@@ -134,11 +128,6 @@ class MSDNet(nn.Module):
             raise ImageError(
                 f"the image has {height} x {width} pixels, but this MSD-net reflects {self.halo} pixels at each border "
                 f"and needs more than that on both sides: give a larger image, or a network of smaller dilations"
-            )
-        if self.backend == "cpu" and not _suits_cpu(x, self.final.weight):
-            raise ImageError(
-                f"backend 'cpu' computes in float32 on the CPU, got an image of {x.dtype} on {x.device} for parameters "
-                f"of {self.final.weight.dtype} on {self.final.weight.device}: convert them, or use backend 'auto'"
             )
 
     @torch.no_grad()
@@ -164,7 +153,3 @@ class Convolution(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(outputs))
-
-
-def _suits_cpu(*tensors: Tensor) -> bool:
-    return all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in tensors)
