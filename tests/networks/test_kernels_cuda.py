@@ -1,5 +1,6 @@
 """The GPU kernel, on a GPU if there is one and else in Triton's interpreter on the CPU."""
 
+import json
 import os
 import subprocess
 import sys
@@ -202,6 +203,13 @@ def test_kernels_compile_for_a_gpu(tmp_path):
     forward, backward = ["_row_sums", "_finish", "_final"], ["_sums_gradient", "_weight_products", "_give_inputs"]
     names = [*forward, *backward, "_add_rows", "_image_gradient"]
     assert set(printed.splitlines()) == {f"{name} {kind}" for name in names for kind in ("float32", "bfloat16")}
+
+
+def test_benchmark_runs_small():
+    benchmark = Path(__file__).parents[2] / "benchmarks" / "msdnet_gpu.py"
+    result = json.loads(outside(str(benchmark), "--smoke").splitlines()[-1])
+    assert max(result["errors"].values()) < 1e-4
+    assert [run["batch"] for run in result["results"]] == [1, 2]
 
 
 def test_network_of_another_backend_has_the_same_parameters():
