@@ -168,8 +168,13 @@ def data(plan: Plan, batch: int, kind: str, side: int) -> tuple[torch.Tensor, to
 
 
 def largest_error(plan: Plan, width: int, kind: str) -> float:
-    """Return the largest relative norm of the error of the logits and the gradients, against double precision."""
+    """Return the largest relative norm of the error of the logits and the gradients, against double precision.
+
+    The slope is near one: else a value near zero whose sign changes by rounding would change the gradient by all of it.
+    Parameters are taken together: a bias alone can have a gradient near zero.
+    """
     net = network(plan._replace(layers=min(plan.layers, 12)), width, "cuda", kind)
+    net.slope = 0.9
     exact = copy.deepcopy(net).double()
     exact.backend = "reference"
     image, target = data(plan, 2, kind, min(plan.side, 96))
@@ -177,7 +182,7 @@ def largest_error(plan: Plan, width: int, kind: str) -> float:
     for one in (net, exact):
         logits = one(image.to(one.final.weight.dtype))
         torch.nn.functional.binary_cross_entropy_with_logits(logits.double(), target.double()).backward()
-        results.append([logits.detach(), *(parameter.grad for parameter in one.parameters())])
+        results.append([logits.detach(), torch.cat([parameter.grad.flatten() for parameter in one.parameters()])])
     return max(float((ours.double() - true).norm() / true.norm()) for ours, true in zip(*results, strict=True))
 
 
