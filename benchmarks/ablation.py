@@ -1,7 +1,8 @@
 """What the settings do that the paper leaves open: norm, width and input normalisation, at equal training time.
 
 Every variant trains for the same minutes on the same dataset: its steps are set from a few timed ones, and a cosine
-brings the rate to zero at the last of them. Scores are those of the validation structures. Stopped at any moment, the
+brings the rate to zero at the last of them; the plan is kept, so that other work beside the training costs time but not
+steps. Scores are those of the validation structures. Stopped at any moment, the
 same command goes on; what is finished is kept in ``--out``. The last line is one JSON object.
 
     framedose simulate --preset laptop --out laptop-data
@@ -27,6 +28,7 @@ UNET: dict[str, dict[str, Any]] = {
     "unet, width 32": {"width": 32},
     "unet, local normalisation (50 Å)": {"normalise_window": 165},
     "unet, 3x3, five levels": {"kernel": 3, "poolings": 4},
+    "unet, 3x3, five levels, batch norm": {"kernel": 3, "poolings": 4, "norm": "batch"},
 }
 MSDNET: dict[str, dict[str, Any]] = {
     "msdnet": {},
@@ -67,7 +69,7 @@ def trained(
     if not plan.exists():
         write_json(plan, {"steps": max(20, int(60 * minutes / step_seconds(data, out, slug, part)))})
     steps = json.loads(plan.read_text())["steps"]
-    update = {"steps": steps, "validate_every": max(1, steps // 20)}
+    update = {"steps": steps, "validate_every": max(1, steps // 4)}
     training = part.training.model_validate(merged(part.training.model_dump(), update))
     curves = train_network(data, out, slug, part.network, training, seed=0).curves
     return {

@@ -5,12 +5,16 @@ from PIL import Image
 from framedose.evaluation.summary import NetworkResult
 from framedose.study.figures import (
     area_figure,
-    examples_figure,
+    detection_figure,
     f1_figure,
     learning_curves_figure,
     null_figure,
-    overlay_figure,
+    outline_figure,
+    reliability_figure,
 )
+from framedose.study.frame_figures import examples_figure, overlay_figure
+
+CURVES = [area_figure, f1_figure, null_figure, detection_figure, outline_figure, reliability_figure]
 
 
 def assert_picture(path):
@@ -25,7 +29,7 @@ def without(network, **changes):
     return NetworkResult.model_validate(network.model_dump() | changes)
 
 
-@pytest.mark.parametrize("draw", [area_figure, f1_figure, null_figure])
+@pytest.mark.parametrize("draw", CURVES)
 def test_curves_are_drawn(draw, networks, tmp_path):
     draw(networks, tmp_path / "figure.png")
     assert_picture(tmp_path / "figure.png")

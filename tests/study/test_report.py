@@ -35,6 +35,7 @@ def report(networks, folder, **changes):
     f1_figure(networks, folder / "f1.png")
     arguments = {
         "networks": networks,
+        "comparisons": {},
         "figures": [(folder / "area.png", "Area & dose <b>"), (folder / "f1.png", "F1")],
         "settings": SETTINGS,
         "provenance": {"seed": 4, "versions": {"framedose": "0.1.0"}},

@@ -80,7 +80,7 @@ def test_a_finished_study_is_not_made_again(finished, monkeypatch, capsys):
     def never(*_, **__):
         raise AssertionError("a finished stage was made again")
 
-    for stage in ("workers", "train_network", "count"):
+    for stage in ("workers", "train_network", "measure"):
         monkeypatch.setattr(study_run, stage, never)
     config = finished.parent / "tiny.yaml"
     assert main(["study", "--config", str(config), "--out", str(finished)]) == 0
@@ -91,7 +91,9 @@ def test_a_finished_study_is_not_made_again(finished, monkeypatch, capsys):
 def test_a_study_killed_in_each_stage_ends_with_the_same_numbers(finished, tmp_path, monkeypatch):
     out = tmp_path / "killed"
     config = study_config("quick", TINY)
-    originals = {stage: getattr(study_run, stage) for stage in ("make_waves", "make_images", "train_network", "count")}
+    originals = {
+        stage: getattr(study_run, stage) for stage in ("make_waves", "make_images", "train_network", "measure")
+    }
 
     class Killed(Exception):
         pass
@@ -109,7 +111,7 @@ def test_a_study_killed_in_each_stage_ends_with_the_same_numbers(finished, tmp_p
     study_run.run_study(config, out, processes=1)
     assert numbers(out) == numbers(finished)
     for name in ("unet", "msdnet"):
-        with np.load(out / f"{name}.counts.npz") as ours, np.load(finished / f"{name}.counts.npz") as theirs:
+        with np.load(out / f"{name}.measured.npz") as ours, np.load(finished / f"{name}.measured.npz") as theirs:
             assert all(np.array_equal(ours[key], theirs[key]) for key in theirs)
 
 

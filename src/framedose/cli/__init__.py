@@ -20,6 +20,8 @@ _COMMANDS = {
     "show": "Draw a sheet of a dataset's images and masks, to look at before training.",
     "train": "Train a network on a dataset.",
     "segment": "Segment the particles in real micrographs.",
+    "evaluate": "Find the dose limits of networks on a series of rising dose.",
+    "compare": "Compare two evaluated networks on the same frames.",
     "calibrate": "Measure the noise of a camera on vacuum frames.",
     "weights": "List trained networks, show what made them, export them as ONNX.",
 }
@@ -30,6 +32,8 @@ _USAGE = {
     "train": "DATASET [OPTIONS]",
     "segment": "FILES... [OPTIONS]",
     "calibrate": "FILES... [OPTIONS]",
+    "evaluate": "INPUTS... [OPTIONS]",
+    "compare": "FIRST SECOND [OPTIONS]",
 }
 
 

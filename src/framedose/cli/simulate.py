@@ -29,6 +29,7 @@ _OPTIONS = (
     "series",
     "frames",
     "particles",
+    "empty",
     "print-recipe",
 )
 
@@ -46,6 +47,7 @@ def simulate(
     series: Literal["replica", "ramp"] | None = None,
     frames: int | None = None,
     particles: int = 1,
+    empty: int = 2,
     print_recipe: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Make a dataset from a recipe: specimens, exit waves, and images with masks.
@@ -92,11 +94,11 @@ def simulate(
         Frames of each particle in a series; by default 1000 in the replica and 130 in the ramp.
     particles
         Particles in a series; the paper has one.
+    empty
+        Fields of bare support, and as many of vacuum, in a series, for the null test of "framedose evaluate".
     print_recipe
         Print the complete recipe as YAML and stop.
     """
-    from framedose.dataset.series import named_series
-
     files, changes = parse_settings(words, _OPTIONS)
     refuse(files[1:])
     if not files and preset is None and not print_recipe:
@@ -112,8 +114,16 @@ def simulate(
         content = {"seed": header.seed, **recipe.model_dump(mode="json")}
         print(yaml.safe_dump(content, sort_keys=False), end="")
         return
-    part = named_series(series, recipe, structures=particles, frames=frames) if series else None
+    part = _series(series, recipe, particles, frames, empty) if series else None
     _make(recipe, header.seed, out, workers, scheduler, device, shard, given, part)
+
+
+def _series(name: str, recipe: DatasetRecipe, particles: int, frames: int | None, empty: int) -> Part:
+    from framedose.dataset.series import named_series
+
+    if empty < 0:
+        raise ConfigurationError(f"--empty must be at least 0, got {empty}.")
+    return named_series(name, recipe, structures=particles, frames=frames, supports=empty, vacuum=empty)
 
 
 class _Header(Settings):

@@ -30,15 +30,19 @@ class DoseLimit(Result):
     """Nominal coverage of the interval."""
     at_or_below: bool
     """The least dose of the series reaches it already: the limit is there or below."""
+    noise_only: bool = False
+    """The series has one structure: the interval is over its frames and knows nothing of other structures."""
 
 
-def isotonic(ratio: npt.ArrayLike) -> Floats:
-    """Return the non-decreasing curve (D,) nearest to ``ratio`` (D,) in least squares, doses rising."""
-    fit: Floats = isotonic_regression(np.asarray(ratio, dtype=np.float64)).x
+def isotonic(ratio: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Floats:
+    """Return the non-decreasing curve (D,) nearest to ``ratio`` (D,) in (weighted) least squares, doses rising."""
+    fit: Floats = isotonic_regression(np.asarray(ratio, dtype=np.float64), weights=weights).x
     return fit
 
 
-def crossing(doses: npt.ArrayLike, ratio: npt.ArrayLike, target: float = 0.5) -> float:
+def crossing(
+    doses: npt.ArrayLike, ratio: npt.ArrayLike, target: float = 0.5, weights: npt.ArrayLike | None = None
+) -> float:
     """Return the dose [e/Å2] at which the isotonic fit to ``ratio`` first reaches ``target``.
 
     The fit is linear in the logarithm of the dose between the doses of the series. The result is the least dose where
@@ -50,7 +54,7 @@ def crossing(doses: npt.ArrayLike, ratio: npt.ArrayLike, target: float = 0.5) ->
     316.2
     """
     doses = np.asarray(doses, dtype=np.float64)
-    fit = isotonic(ratio)
+    fit = isotonic(ratio, weights)
     reached = np.flatnonzero(fit >= target)
     if not reached.size:
         return float("inf")
@@ -60,18 +64,70 @@ def crossing(doses: npt.ArrayLike, ratio: npt.ArrayLike, target: float = 0.5) ->
 def dose_50_area(
     doses: npt.ArrayLike, ratios: npt.ArrayLike, *, level: float = 0.95, resamples: int = 1000, rng: np.random.Generator
 ) -> DoseLimit:
-    """Return the dose at which the predicted area is half of the true area.
+    """Return the dose at which the predicted area is half of the true area: :func:`dose_limit` at 0.5.
 
-    It is the first :func:`crossing` of 0.5 by the isotonic fit to the mean area ratio, with the
+    Parameters
+    ----------
+    doses, level, resamples, rng
+        As those of :func:`dose_limit`.
+    ratios
+        Predicted over true area (structures, D).
+    """
+    return dose_limit(doses, ratios, level=level, resamples=resamples, rng=rng)
+
+
+def first_detection(
+    doses: npt.ArrayLike,
+    areas: npt.ArrayLike,
+    null_areas: npt.ArrayLike,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    rng: np.random.Generator,
+) -> DoseLimit:
+    """Return the dose from which more than half of the particles are detected.
+
+    A particle is detected in a frame whose predicted area exceeds the 99th percentile of the predicted areas on frames
+    without a particle at that dose; of so few frames it is the greatest. The limit is the :func:`dose_limit` of the
+    share of detected particles at 0.5.
+
+    Parameters
+    ----------
+    doses, level, resamples, rng
+        As those of :func:`dose_limit`.
+    areas
+        Predicted area of each frame, in any unit (structures, D).
+    null_areas
+        The same of the frames without a particle (frames, D).
+    """
+    usual = np.quantile(np.asarray(null_areas, dtype=np.float64), 0.99, axis=0, method="higher")
+    detected = np.asarray(areas, dtype=np.float64) > usual
+    return dose_limit(doses, detected, level=level, resamples=resamples, rng=rng)
+
+
+def dose_limit(
+    doses: npt.ArrayLike,
+    values: npt.ArrayLike,
+    *,
+    target: float = 0.5,
+    level: float = 0.95,
+    resamples: int = 1000,
+    rng: np.random.Generator,
+) -> DoseLimit:
+    """Return the dose at which the mean of a rising quantity reaches a target.
+
+    It is the first :func:`crossing` of the target by the isotonic fit to the mean over structures, with the
     :func:`percentile_interval` of a bootstrap that draws whole structures, all doses together. A resample that never
-    crosses counts as infinite.
+    crosses counts as infinite. Of one structure the frames are drawn instead, and the result says ``noise_only``.
 
     Parameters
     ----------
     doses
         Frame doses (D,) [e/Å2], rising.
-    ratios
-        Predicted over true area (structures, D).
+    values
+        The quantity (structures, D).
+    target
+        What it has to reach.
     level
         Nominal coverage of the interval.
     resamples
@@ -79,12 +135,31 @@ def dose_50_area(
     rng
         Source of the resamples.
     """
-    ratios = np.asarray(ratios, dtype=np.float64)
-    mean = ratios.mean(axis=0)
-    means = resampled_means(ratios, resamples=resamples, rng=rng)
-    low, high = percentile_interval([crossing(doses, row) for row in means], level=level, structures=len(ratios))
-    value, at_or_below = crossing(doses, mean), bool(isotonic(mean)[0] >= 0.5)
-    return DoseLimit(value=finite(value), low=finite(low), high=finite(high), level=level, at_or_below=at_or_below)
+    values = np.asarray(values, dtype=np.float64)
+    mean, alone = values.mean(axis=0), len(values) == 1
+    if alone:
+        crossings = _crossings_of_frames(np.asarray(doses, dtype=np.float64), mean, target, resamples, rng)
+    else:
+        means = resampled_means(values, resamples=resamples, rng=rng)
+        crossings = [crossing(doses, row, target) for row in means]
+    draws = mean.size if alone else len(values)
+    low, high = percentile_interval(crossings, level=level, structures=draws)
+    return DoseLimit(
+        value=finite(crossing(doses, mean, target)),
+        low=finite(low),
+        high=finite(high),
+        level=level,
+        at_or_below=bool(isotonic(mean)[0] >= target),
+        noise_only=alone,
+    )
+
+
+def _crossings_of_frames(
+    doses: Floats, ratio: Floats, target: float, resamples: int, rng: np.random.Generator
+) -> list[float]:
+    """Return the crossings of bootstrap resamples of the frames of one structure."""
+    counts = rng.multinomial(doses.size, np.full(doses.size, 1 / doses.size), size=resamples)
+    return [crossing(doses[row > 0], ratio[row > 0], target, row[row > 0]) for row in counts]
 
 
 def dose_converged(

@@ -1,24 +1,29 @@
-"""From the counts of one network to its results: scores, dose limits, null test and curves."""
+"""From what was measured of one predictor to its results: scores, dose limits, null test and curves."""
 
-from typing import Literal, Self
+from collections.abc import Callable
+from typing import Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from framedose.config import Settings
+from framedose.evaluation.calibration import Reliability, reliability
 from framedose.evaluation.counts import SeriesCounts
 from framedose.evaluation.limits import (
     DoseLimit,
     Floats,
     Result,
+    crossing,
     dose_50_area,
     dose_converged,
+    dose_limit,
     finite,
+    first_detection,
     isotonic,
     percentile_interval,
     resampled_means,
 )
+from framedose.evaluation.measure import THRESHOLDS, Measured
 from framedose.random import generator
 
 
@@ -104,78 +109,158 @@ class Curves(Result):
     """Share of the particle that is predicted, mean over structures."""
     precision: list[float | None]
     """Share of all area predicted at a dose that is particle; None where none is predicted."""
+    false_area: list[float]
+    """Area predicted beside the particle over true area, mean over structures: over-segmentation."""
     f1: Band
     """F1 of each frame."""
     f1_all_particle: list[float]
     """Mean F1 of a mask that calls every pixel particle."""
+    boundary_error: list[float | None]
+    """Mean distance between predicted and true outline [nm], of the frames that have both; None without any."""
+    particles_found: list[float]
+    """Share of the particles of which at least half is predicted."""
+    false_objects: list[float]
+    """Predicted objects that touch no particle, mean over frames with a particle."""
     vacuum_false_area: list[float]
     """Share of frames of vacuum only that is called particle, mean over frames."""
     support_false_area: list[float] | None
     """The same for frames of bare support; None without such frames."""
+    vacuum_false_objects: list[float]
+    """Predicted objects on frames of vacuum only, mean over frames."""
+    support_false_objects: list[float] | None
+    """The same for frames of bare support; None without such frames."""
+    calibration_error: list[float]
+    """Mean distance between the probability that was given and the share of particle: expected calibration error."""
 
 
 class NetworkResult(Result):
-    """All results of one network; ``model_dump()`` of it goes to ``results.json``."""
+    """All results of one predictor; ``model_dump()`` of it goes to ``results.json``."""
 
+    threshold: float
+    """A pixel is particle where the probability is at least this."""
     f1_high_dose: float
     """Mean F1 of the frames at ``high_dose`` and more."""
     f1_all_particle: float
     """Mean F1 of a mask that calls every pixel particle, on the same frames as ``f1_high_dose``."""
+    first_detection: DoseLimit
+    """Dose from which more than half of the particles show more area than 99 % of the frames without one [e/Å2]."""
     dose_50_area: DoseLimit
     """Dose of half of the true area [e/Å2]."""
+    dose_50_true_positive: DoseLimit
+    """Dose at which half of the particle is predicted, whatever else is [e/Å2]."""
     dose_converged: float | None
     """Least dose [e/Å2] above which the mean area ratio stays within 5 % of its plateau."""
+    dose_converged_interval: tuple[float | None, float | None]
+    """Bootstrap interval of ``dose_converged``; None for an end at which it does not converge."""
     vacuum_false_area_max: float
     """Greatest mean false area on vacuum at ``null_dose`` and more, as a share of the frame 0..1."""
     support_false_area_max: float | None
     """The same on bare support; None without such frames."""
+    dose_50_area_by_threshold: dict[str, float | None]
+    """``dose_50_area`` at other thresholds [e/Å2]."""
+    reliability: Reliability
+    """Probabilities against what they turned out to be, at ``null_dose`` and more."""
+    f1_of_frames: list[float]
+    """F1 of each frame at ``high_dose`` and more, for a histogram."""
     curves: Curves
     """Scores against dose."""
 
 
-def summarise(counts: SeriesCounts, config: EvaluationConfig, *, seed: int) -> NetworkResult:
-    """Return scores, dose limits, null test and curves of one network.
+def summarise(
+    measured: Measured, config: EvaluationConfig, *, seed: int, threshold: float | None = None
+) -> NetworkResult:
+    """Return scores, dose limits, null test and curves of one predictor.
 
     All bootstraps draw the same resamples of structures, for each quantity and each network, from ``seed``.
+
+    Parameters
+    ----------
+    measured
+        From :func:`~framedose.evaluation.measure.measure`.
+    config
+        Doses and levels.
+    seed
+        Of the bootstraps.
+    threshold
+        One of those that were measured; by default that of the objects. Those and the outlines keep theirs.
     """
+    counts = measured.counts(threshold)
     doses, area = counts.doses, counts.area_ratio
     high, tested = doses >= config.high_dose, doses >= config.null_dose
-    vacuum = _false_area(counts.vacuum_predicted, counts.pixels)
-    support = _false_area(counts.support_predicted, counts.pixels) if len(counts.support_predicted) else None
+    vacuum, support = counts.vacuum_false_area, counts.support_false_area
+    settings: dict[str, Any] = {"level": config.level, "resamples": config.resamples}
+
+    def limit(of: Callable[..., DoseLimit], *values: Floats) -> DoseLimit:
+        return of(doses, *values, **settings, rng=generator(seed, "bootstrap"))
+
     return NetworkResult(
+        threshold=measured.threshold if threshold is None else threshold,
         f1_high_dose=counts.f1[:, high].mean(),
         f1_all_particle=counts.f1_all_particle[:, high].mean(),
-        dose_50_area=dose_50_area(
-            doses, area, level=config.level, resamples=config.resamples, rng=generator(seed, "bootstrap")
-        ),
+        first_detection=limit(first_detection, counts.predicted / counts.pixels, counts.null_area()),
+        dose_50_area=limit(dose_50_area, area),
+        dose_50_true_positive=limit(dose_limit, counts.recall),
         dose_converged=dose_converged(doses, area.mean(axis=0), plateau_from=config.high_dose),
+        dose_converged_interval=_converged_interval(doses, area, config, seed),
         vacuum_false_area_max=vacuum[tested].max(),
         support_false_area_max=None if support is None else support[tested].max(),
-        curves=Curves(
-            doses=doses.tolist(),
-            area_ratio=_band(area, config, seed),
-            isotonic=isotonic(area.mean(axis=0)).tolist(),
-            true_positive_area=counts.recall.mean(axis=0).tolist(),
-            precision=_pooled_precision(counts),
-            f1=_band(counts.f1, config, seed),
-            f1_all_particle=counts.f1_all_particle.mean(axis=0).tolist(),
-            vacuum_false_area=vacuum.tolist(),
-            support_false_area=None if support is None else support.tolist(),
-        ),
+        dose_50_area_by_threshold={
+            f"{value:g}": finite(crossing(doses, measured.counts(value).area_ratio.mean(axis=0)))
+            for value in THRESHOLDS
+        },
+        reliability=reliability(measured, tested),
+        f1_of_frames=counts.f1[:, high].ravel().tolist(),
+        curves=_curves(measured, counts, config, seed),
     )
 
 
+def _curves(measured: Measured, counts: SeriesCounts, config: EvaluationConfig, seed: int) -> Curves:
+    area, support = counts.area_ratio, counts.support_false_area
+    every_dose = np.eye(counts.doses.size, dtype=bool)
+    return Curves(
+        doses=counts.doses.tolist(),
+        area_ratio=_band(area, config, seed),
+        isotonic=isotonic(area.mean(axis=0)).tolist(),
+        true_positive_area=counts.recall.mean(axis=0).tolist(),
+        precision=counts.pooled_precision,
+        false_area=(area - counts.recall).mean(axis=0).tolist(),
+        f1=_band(counts.f1, config, seed),
+        f1_all_particle=counts.f1_all_particle.mean(axis=0).tolist(),
+        boundary_error=[_mean(column) for column in measured.boundary.T],
+        particles_found=(measured.found.sum(axis=0) / measured.particles.sum(axis=0)).tolist(),
+        false_objects=measured.false.mean(axis=0).tolist(),
+        vacuum_false_area=counts.vacuum_false_area.tolist(),
+        support_false_area=None if support is None else support.tolist(),
+        vacuum_false_objects=measured.vacuum_objects.mean(axis=0).tolist(),
+        support_false_objects=None if support is None else measured.support_objects.mean(axis=0).tolist(),
+        calibration_error=[reliability(measured, chosen).error for chosen in every_dose],
+    )
+
+
+def _converged_interval(
+    doses: Floats, area: Floats, config: EvaluationConfig, seed: int
+) -> tuple[float | None, float | None]:
+    """Return the bootstrap interval over structures; of one structure there is none."""
+    if len(area) < 2:
+        return None, None
+    means = resampled_means(area, resamples=config.resamples, rng=generator(seed, "bootstrap"))
+    limits = [dose_converged(doses, row, plateau_from=config.high_dose) for row in means]
+    samples = [np.inf if limit is None else limit for limit in limits]
+    low, high = percentile_interval(samples, level=config.level, structures=len(area))
+    return finite(low), finite(high)
+
+
 def _band(values: Floats, config: EvaluationConfig, seed: int) -> Band:
+    mean = values.mean(axis=0)
+    if len(values) < 2:
+        # One structure has no spread that could be told from the noise of its frames.
+        return Band(mean=mean.tolist(), low=mean.tolist(), high=mean.tolist())
     means = resampled_means(values, resamples=config.resamples, rng=generator(seed, "bootstrap"))
     low, high = percentile_interval(means, level=config.level, structures=len(values))
-    return Band(mean=values.mean(axis=0).tolist(), low=low.tolist(), high=high.tolist())
+    return Band(mean=mean.tolist(), low=low.tolist(), high=high.tolist())
 
 
-def _false_area(predicted: npt.NDArray[np.int64], pixels: int) -> Floats:
-    return np.asarray(predicted.mean(axis=0) / pixels, dtype=np.float64)
-
-
-def _pooled_precision(counts: SeriesCounts) -> list[float | None]:
-    # Pooled over structures: a mean of ratios would leave out the frames on which nothing is predicted.
-    pairs = zip(counts.true_positive.sum(axis=0), counts.predicted.sum(axis=0), strict=True)
-    return [finite(hit / found) if found else None for hit, found in pairs]
+def _mean(values: Floats) -> float | None:
+    """Return the mean of those that are no NaN, or None."""
+    kept = values[~np.isnan(values)]
+    return float(kept.mean()) if kept.size else None

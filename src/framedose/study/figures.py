@@ -1,4 +1,4 @@
-"""The figures of a study, each one function that writes one PNG.
+"""The figures of a study that show curves, each one function that writes one PNG.
 
 Colours are those of Okabe and Ito, which people who do not see red from green can tell apart, and every curve also has
 its own line style and marker. Nothing here touches the global state of pyplot.
@@ -15,12 +15,11 @@ from matplotlib.figure import Figure
 
 from framedose.evaluation.summary import Band, NetworkResult
 from framedose.study.labels import network_label, number
-from framedose.study.panels import draw_frame, draw_outline, draw_scale_bar, new_panels, write_figure
+from framedose.study.panels import write_figure
 
 Networks = Mapping[str, NetworkResult]
 
 _STYLES = [("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#CC79A7", ":", "D")]
-_ORANGE = (0.90, 0.62, 0.0)
 _DASHES = (0, (5, 4))
 
 
@@ -74,6 +73,68 @@ def null_figure(networks: Networks, path: str | Path) -> None:
     write_figure(figure, path)
 
 
+def detection_figure(networks: Networks, path: str | Path) -> None:
+    """Draw the share of the particles that are found, and the false objects of a field, against dose."""
+    figure = Figure(figsize=(8.8, 3.6), layout="constrained")
+    found, false = figure.subplots(1, 2)
+    for name, style in zip(networks, cycle(_STYLES), strict=False):
+        curves = networks[name].curves
+        _draw_curve(found, curves.doses, curves.particles_found, style, network_label(name))
+        _draw_curve(false, curves.doses, curves.false_objects, style, f"{network_label(name)}, beside a particle")
+        false.plot(curves.doses, curves.vacuum_false_objects, color=style[0], linewidth=0.8, linestyle=":")
+        if curves.support_false_objects is not None:
+            false.plot(curves.doses, curves.support_false_objects, color=style[0], linewidth=0.8)
+    found.set(ylim=(0, 1.02), ylabel="particles found (at least half of each)")
+    false.set(ylabel="false objects per field")
+    false.set_title("thin: on bare support (full) and vacuum (dotted)", fontsize=9)
+    false.set_ylim(bottom=0)
+    for axes in (found, false):
+        _draw_dose_axis(axes)
+        axes.legend(frameon=False, fontsize=8)
+    write_figure(figure, path)
+
+
+def outline_figure(networks: Networks, path: str | Path) -> None:
+    """Draw the distance of outlines against dose, and the histogram of F1 over the frames of high dose."""
+    figure = Figure(figsize=(8.8, 3.6), layout="constrained")
+    distance, histogram = figure.subplots(1, 2)
+    bins = np.linspace(0, 1, 21)
+    for name, style in zip(networks, cycle(_STYLES), strict=False):
+        result = networks[name]
+        errors = [np.nan if error is None else error for error in result.curves.boundary_error]
+        _draw_curve(distance, result.curves.doses, errors, style, network_label(name))
+        histogram.hist(
+            result.f1_of_frames, bins, histtype="step", color=style[0], linestyle=style[1], label=network_label(name)
+        )
+    distance.set_ylabel("distance of the outlines (nm)")
+    distance.set_ylim(bottom=0)
+    _draw_dose_axis(distance)
+    histogram.set(xlabel="F1 of a frame of high dose", ylabel="frames", xlim=(0, 1))
+    for axes in (distance, histogram):
+        axes.legend(frameon=False, fontsize=8)
+    write_figure(figure, path)
+
+
+def reliability_figure(networks: Networks, path: str | Path) -> None:
+    """Draw the share of particle against the probability that was given, and the calibration error against dose."""
+    figure = Figure(figsize=(8.8, 3.6), layout="constrained")
+    diagram, error = figure.subplots(1, 2)
+    diagram.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
+    for name, style in zip(networks, cycle(_STYLES), strict=False):
+        result = networks[name]
+        label = f"{network_label(name)}, error {number(result.reliability.error)}"
+        _draw_curve(diagram, result.reliability.given, result.reliability.observed, style, label)
+        _draw_curve(error, result.curves.doses, result.curves.calibration_error, style, network_label(name))
+    diagram.set(xlabel="probability given", ylabel="share that is particle", xlim=(0, 1), ylim=(0, 1))
+    diagram.grid(color="0.92")
+    error.set_ylabel("calibration error")
+    error.set_ylim(bottom=0)
+    _draw_dose_axis(error)
+    for axes in (diagram, error):
+        axes.legend(frameon=False, fontsize=8)
+    write_figure(figure, path)
+
+
 def learning_curves_figure(curves: Mapping[str, Mapping[str, list[float]]], path: str | Path) -> None:
     """Draw losses and validation F1 against training steps.
 
@@ -98,77 +159,6 @@ def learning_curves_figure(curves: Mapping[str, Mapping[str, list[float]]], path
         axes.set_xlabel("training step")
         axes.grid(color="0.92")
         axes.legend(frameon=False)
-    write_figure(figure, path)
-
-
-def examples_figure(
-    images: npt.ArrayLike, doses: npt.ArrayLike, mask: npt.ArrayLike, sampling: float, path: str | Path
-) -> None:
-    """Draw one structure at several doses, and once more at the last one with the true particle outlined.
-
-    Parameters
-    ----------
-    images
-        Frames (D, y, x).
-    doses
-        Their doses (D,) [e/Å2].
-    mask
-        The true particle (y, x).
-    sampling
-        Pixel size [Å/px].
-    path
-        The PNG to write.
-    """
-    images, doses, mask = np.asarray(images), np.asarray(doses), np.asarray(mask)
-    figure, panels = new_panels(1, len(images) + 1)
-    frames = [*images, images[-1]]
-    titles = [*(f"{number(dose)} e/Å²" for dose in doses), "with the true outline"]
-    for axes, frame, title in zip(panels[0], frames, titles, strict=True):
-        draw_frame(axes, frame)
-        axes.set_title(title, fontsize=9)
-    draw_outline(panels[0, -1], mask)
-    draw_scale_bar(panels[0, 0], mask.shape[1], sampling)
-    write_figure(figure, path)
-
-
-def overlay_figure(
-    images: npt.ArrayLike,
-    doses: npt.ArrayLike,
-    mask: npt.ArrayLike,
-    predicted: Mapping[str, npt.ArrayLike],
-    sampling: float,
-    path: str | Path,
-) -> None:
-    """Draw the mask of each network (row) at several doses (column), with the true particle outlined in cyan.
-
-    The prediction is filled in orange: orange outside the outline is false, and grey inside it is missed.
-
-    Parameters
-    ----------
-    images
-        Frames (D, y, x).
-    doses
-        Their doses (D,) [e/Å2].
-    mask
-        The true particle (y, x).
-    predicted
-        For each network its masks (D, y, x).
-    sampling
-        Pixel size [Å/px].
-    path
-        The PNG to write.
-    """
-    images, doses, mask = np.asarray(images), np.asarray(doses), np.asarray(mask, dtype=bool)
-    figure, panels = new_panels(len(predicted), len(images))
-    for row, (name, masks) in zip(panels, predicted.items(), strict=True):
-        row[0].set_ylabel(network_label(name), fontsize=10)
-        for axes, frame, found in zip(row, images, np.asarray(masks, dtype=bool), strict=True):
-            draw_frame(axes, frame)
-            axes.imshow(np.dstack([np.broadcast_to(_ORANGE, (*found.shape, 3)), 0.5 * found]), interpolation="nearest")
-            draw_outline(axes, mask)
-    for axes, dose in zip(panels[0], doses, strict=True):
-        axes.set_title(f"{number(dose)} e/Å²", fontsize=9)
-    draw_scale_bar(panels[0, 0], mask.shape[1], sampling)
     write_figure(figure, path)
 
 

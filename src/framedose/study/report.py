@@ -11,6 +11,7 @@ import jinja2
 import yaml
 
 from framedose.atomic import write_aside
+from framedose.evaluation.compare import Comparison
 from framedose.evaluation.limits import DoseLimit
 from framedose.evaluation.summary import Band, NetworkResult
 from framedose.study.figures import Networks
@@ -21,6 +22,7 @@ def write_report(
     out: str | Path,
     *,
     networks: Networks,
+    comparisons: Mapping[str, Comparison],
     figures: Sequence[tuple[Path, str]],
     settings: Mapping[str, Any],
     provenance: Mapping[str, Any],
@@ -35,6 +37,8 @@ def write_report(
         The folder, which exists.
     networks
         Results by network.
+    comparisons
+        Pairs of them on the same frames, by a title.
     figures
         Each PNG and its caption, in the order of the report.
     settings
@@ -55,8 +59,10 @@ def write_report(
     template = environment.from_string(files("framedose.study").joinpath("report.html.j2").read_text(encoding="utf-8"))
     html = template.render(
         networks=networks,
+        comparisons=comparisons,
         headlines={name: headline(name, result) for name, result in networks.items()},
         interval=_interval,
+        range=_range,
         figures=[(_embedded(file), caption) for file, caption in figures],
         settings=_yaml(settings),
         provenance=_yaml(provenance),
@@ -97,12 +103,16 @@ def headline(name: str, result: NetworkResult) -> str:
 
 
 def _interval(limit: DoseLimit) -> str:
-    percent = f"{100 * limit.level:.3g}\u00a0% interval"
-    if limit.low is None:
+    return _range(limit.low, limit.high, limit.level) + (", of the noise only" if limit.noise_only else "")
+
+
+def _range(low: float | None, high: float | None, level: float) -> str:
+    percent = f"{100 * level:.3g}\u00a0% interval"
+    if low is None:
         return f"{percent}: beyond the tested doses"
-    if limit.high is None:
-        return f"{percent}: {number(limit.low)} to beyond the tested doses"
-    return f"{percent}: {number(limit.low)} to {number(limit.high)}"
+    if high is None:
+        return f"{percent}: {number(low)} to beyond the tested doses"
+    return f"{percent}: {number(low)} to {number(high)}"
 
 
 def _percent(share: float | None) -> str:
@@ -134,11 +144,17 @@ def _curve_rows(name: str, result: NetworkResult) -> Iterable[list[Any]]:
 
 
 def _limit_rows(name: str, result: NetworkResult) -> Iterable[list[Any]]:
-    limit = result.dose_50_area
-    yield [name, "dose_50_area", limit.value, limit.low, limit.high, limit.level, limit.at_or_below]
     for quantity in type(result).model_fields:
-        if quantity not in ("dose_50_area", "curves"):
-            yield [name, quantity, getattr(result, quantity), None, None, None, None]
+        value = getattr(result, quantity)
+        if isinstance(value, DoseLimit):
+            yield [name, quantity, value.value, value.low, value.high, value.level, value.at_or_below]
+        elif quantity == "dose_converged":
+            yield [name, quantity, value, *result.dose_converged_interval, result.dose_50_area.level, None]
+        elif quantity == "dose_50_area_by_threshold":
+            for threshold, dose in value.items():
+                yield [name, f"dose_50_area at {threshold}", dose, None, None, None, None]
+        elif value is None or isinstance(value, float):
+            yield [name, quantity, value, None, None, None, None]
 
 
 def _write_csv(path: Path, header: list[str], rows: Iterable[list[Any]]) -> None:

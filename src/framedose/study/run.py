@@ -5,21 +5,21 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from framedose.atomic import locked, write_json
-from framedose.config import digest
 from framedose.dataset.generate import make_images, make_specimens, make_waves
 from framedose.dataset.recipe import training_parts
 from framedose.dataset.workers import workers
 from framedose.errors import ConfigurationError, OutputExistsError
-from framedose.evaluation.counts import SeriesCounts, count
 from framedose.evaluation.summary import NetworkResult, summarise
 from framedose.networks.weights import LoadedNetwork, load_network
 from framedose.provenance import versions
 from framedose.study.config import StudyConfig
-from framedose.study.pictures import draw_all
+from framedose.study.evaluate import measured_once
+from framedose.study.pictures import draw_curves, draw_frames, draw_learning
 from framedose.study.report import write_report, write_tables
 from framedose.study.series import StoredSeries, evaluation_series
 from framedose.study.training import TrainingData, train_network
@@ -138,17 +138,13 @@ def _trained(config: StudyConfig, folder: Path, name: str, clock: _Clock) -> Loa
 def _evaluated(
     config: StudyConfig, folder: Path, name: str, network: LoadedNetwork, series: StoredSeries, clock: _Clock
 ) -> NetworkResult:
-    """Stage 5, for one network; the counts are kept, the statistics on them are made anew."""
-    threshold = config.evaluation.threshold
-    path = folder / f"{name}.counts.npz"
-    made_from = digest([network.metadata.weights_sha256, series.made_from, threshold])
-    card = path.with_suffix(".json")
-    if not card.exists() or json.loads(card.read_text(encoding="utf-8")) != {"made_from": made_from}:
-        with clock.stage(f"evaluation {name}"):
-            label = f"evaluation {name}"
-            count(network.probability, series, threshold=threshold, label=label).save(path)
-            write_json(card, {"made_from": made_from})
-    return summarise(SeriesCounts.load(path), config.evaluation, seed=config.seed)
+    """Stage 5, for one network; what was measured is kept, the statistics on it are made anew."""
+    made_from = {"series": series.made_from, "network": network.metadata.weights_sha256}
+    stage = partial(clock.stage, f"evaluation {name}")
+    measured = measured_once(
+        folder, name, network.probability, series, made_from, config.evaluation.threshold, stage=stage
+    )
+    return summarise(measured, config.evaluation, seed=config.seed)
 
 
 def _report(
@@ -162,7 +158,12 @@ def _report(
     """Stage 6, made anew each time."""
     with clock.stage("figures"):
         curves = {name: network.metadata.provenance["curves"] for name, network in networks.items()}
-        figures = draw_all(folder, networks, results, curves, series, config.evaluation.threshold)
+        predictors = {name: network.probability for name, network in networks.items()}
+        figures = [
+            *draw_curves(folder, results),
+            *draw_frames(folder, predictors, series, config.evaluation.threshold),
+            *draw_learning(folder, curves),
+        ]
         write_tables(folder, results)
     hashes = {f"{name} weights": network.metadata.weights_sha256 for name, network in networks.items()}
     provenance = {
@@ -180,6 +181,7 @@ def _report(
     write_report(
         folder,
         networks=results,
+        comparisons={},
         figures=figures,
         settings=content["config"],
         provenance=provenance,

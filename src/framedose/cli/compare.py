@@ -1,0 +1,83 @@
+"""``framedose compare``: two networks that were evaluated on the same series."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from framedose.errors import ConfigurationError, FileFormatError
+
+
+def compare(
+    first: Path,
+    second: Path,
+    /,
+    *,
+    threshold: float = 0.9,
+    false_area: float = 0.001,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+    out: Path | None = None,
+) -> None:
+    """Compare two networks on the same frames: dose ratios at equal threshold and at equal false area.
+
+    "framedose evaluate" leaves a file NAME.measured.npz of every network. Two from different folders can be compared
+    if they saw the same series.
+
+    Examples:
+
+      framedose compare evaluation/unet.measured.npz evaluation/msdnet.measured.npz
+
+      framedose compare a/mine.measured.npz b/unet.measured.npz --false-area 0.0001 --out comparison.json
+
+    Parameters
+    ----------
+    first, second
+        The files; ratios are those of the first over the second.
+    threshold
+        Threshold of the comparison at equal threshold.
+    false_area
+        What both may call particle of vacuum, and of bare support, as a share of the frame.
+    level
+        Coverage of the intervals.
+    resamples
+        Bootstrap resamples.
+    seed
+        Seed of the bootstrap.
+    out
+        JSON file for all numbers.
+    """
+    from framedose.atomic import write_json
+    from framedose.config import build
+    from framedose.evaluation.compare import compare as run
+    from framedose.evaluation.measure import Measured
+    from framedose.evaluation.summary import EvaluationConfig
+
+    names = tuple(path.name.removesuffix(".measured.npz") for path in (first, second))
+    cards = []
+    for path in (first, second):
+        if not path.name.endswith(".measured.npz") or not path.is_file():
+            raise FileFormatError(f"{str(path)!r} is no NAME.measured.npz of framedose evaluate.")
+        cards.append(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+    if cards[0]["series"] != cards[1]["series"]:
+        raise ConfigurationError(f"{first} and {second} were measured on different series: evaluate both on one.")
+    config = build(EvaluationConfig, {"threshold": threshold, "level": level, "resamples": resamples}, where="options")
+    one, other = (Measured.load(path) for path in (first, second))
+    result = run(one, other, config, seed=seed, names=(names[0], names[1]), false_area=false_area)
+    print(result.verdict)
+    print(f"{'dose of ' + names[0] + ' / ' + names[1]:<44}  25 % of it       50 %             75 %")
+    for title, setting in (("equal threshold", result.equal_threshold), ("equal false area", result.equal_false_area)):
+        for what, ratios in (("area", setting.area_dose_ratio), ("particle", setting.true_positive_dose_ratio)):
+            cells = (f"{_number(r.value)} ({_number(r.low)}-{_number(r.high)})" for r in ratios.values())
+            print(f"{f'{what}, {title}':<44}", *(f"{cell:<16}" for cell in cells))
+    print(
+        f"greatest false area at threshold {threshold:g}: {names[0]} {result.false_area_first:.3%}, "
+        f"{names[1]} {result.false_area_second:.3%}"
+    )
+    if out is not None:
+        write_json(out, result.model_dump())
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"

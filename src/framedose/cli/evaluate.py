@@ -1,0 +1,126 @@
+"""``framedose evaluate``: dose limits of networks on a series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from framedose.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from framedose.study.recorded import RecordedSeries
+
+
+def evaluate(
+    *inputs: Path,
+    network: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    threshold: float = 0.9,
+    split: str | None = None,
+    sampling: float | None = None,
+    doses: Path | None = None,
+    camera: str | None = None,
+    truth_frames: int = 5,
+    high_dose: float = 1e3,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+    out: Path = Path("framedose-evaluation"),
+) -> None:
+    """Find the dose limits of networks on a series of rising dose, and report them.
+
+    INPUTS is the folder of a simulated series ("framedose simulate --series", or a study); or micrographs of one
+    specimen at rising dose. Of those, what each network sees in the last frames is taken for the truth.
+
+    Examples:
+
+      framedose evaluate replica --network unet --network msdnet
+
+      framedose evaluate replica --network mine=my-unet/unet.safetensors --network unet --out comparison
+
+      framedose evaluate replica --network my_filters:bragg --threshold 0.5
+
+      framedose evaluate series.dm4 --doses doses.csv --camera oneview
+
+    Parameters
+    ----------
+    inputs
+        Folder of a simulated series, or files and folders of micrographs.
+    network
+        unet, msdnet, a .safetensors or .onnx file, or MODULE:FUNCTION; LABEL=... names it. May be given several times.
+        Both shipped networks by default.
+    threshold
+        Least probability, between 0 and 1, for a pixel to belong to a particle.
+    split
+        Which series of the folder: test, replica or ramp.
+    sampling
+        Pixel size of the micrographs in Å per pixel, where the files have none.
+    doses
+        CSV with a column "dose" in e/Å2 and a line for each micrograph, where the files do not know it.
+    camera
+        Passport of the camera that the micrographs were taken with: tells doses from counts, and draws the vacuum of
+        the null test.
+    truth_frames
+        Micrographs at the end of the series that make the truth.
+    high_dose
+        Least dose of the high-dose score and of the plateau of the area, in e/Å2.
+    level
+        Coverage of the intervals.
+    resamples
+        Bootstrap resamples.
+    seed
+        Seed of the bootstraps.
+    out
+        Folder of the results: new, or this evaluation's own.
+    """
+    from framedose.config import build
+    from framedose.evaluation.summary import EvaluationConfig, NetworkResult
+    from framedose.study.evaluate import evaluate as run
+    from framedose.study.evaluate import load_predictors, open_series
+    from framedose.study.report import headline
+
+    if not inputs:
+        raise ConfigurationError("framedose evaluate needs the folder of a simulated series, or micrographs.")
+    values: dict[str, Any] = {"threshold": threshold, "level": level, "resamples": resamples}
+    # The doses are those of the series, so that a high dose beyond the usual ones is no mistake here.
+    values |= {"high_dose": high_dose, "doses": {"low": 1e-3, "high": max(high_dose, 1e4)}}
+    config = build(EvaluationConfig, values, where="options")
+    if len(inputs) == 1 and (inputs[0] / "images.zarr").exists():
+        series, recipe = open_series(inputs[0], split)
+        summed = recipe.binning
+        results = run(
+            load_predictors(network or ["unet", "msdnet"]), series, out, config=config, seed=seed, pixels_summed=summed
+        )
+    else:
+        recorded = _recorded(inputs, sampling, doses, camera, seed)
+        predictors = load_predictors(network or ["unet", "msdnet"])
+        results = run(predictors, recorded, out, config=config, seed=seed, truth_frames=truth_frames)
+    for name, result in results["networks"].items():
+        print(headline(name, NetworkResult.model_validate(result)))
+    for comparison in results["comparisons"].values():
+        print(comparison["verdict"])
+    print(f"Report, tables and figures are in {out}: {out / 'report.html'}")
+
+
+def _recorded(
+    inputs: tuple[Path, ...], sampling: float | None, doses: Path | None, camera: str | None, seed: int
+) -> RecordedSeries:
+    from framedose.camera.passport import load_passport
+    from framedose.config import digest
+    from framedose.files import read
+    from framedose.provenance import file_digest
+    from framedose.study.recorded import RecordedSeries, doses_of
+
+    if camera is None:
+        raise ConfigurationError(
+            "Micrographs need --camera, a passport of framedose calibrate or a shipped one such as oneview: it draws "
+            "the vacuum of the null test, and tells doses from counts."
+        )
+    passport = load_passport(camera)
+    files = [read(path, sampling=sampling) for path in inputs]
+    frames = [frame for one in files for frame in one]
+    hashes = [file_digest(path) for one in files for path in one.files]
+    known = doses_of(frames, doses, passport)
+    made_from = digest([hashes, known, passport.model_dump(mode="json"), sampling, seed])
+    return RecordedSeries(frames, known, passport.simulated(), made_from=made_from, seed=seed)

@@ -1,0 +1,226 @@
+"""Predictors on a series: measured one by one, resumable, compared in pairs, and reported."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+import zarr
+
+from framedose.atomic import locked, write_json
+from framedose.config import build
+from framedose.dataset.folder import IMAGES
+from framedose.dataset.recipe import DatasetRecipe
+from framedose.errors import ConfigurationError, FileFormatError, OutputExistsError
+from framedose.evaluation.compare import Comparison, compare
+from framedose.evaluation.measure import Measured, measure
+from framedose.evaluation.series import Predict, Series
+from framedose.evaluation.summary import EvaluationConfig, NetworkResult, summarise
+from framedose.provenance import versions
+from framedose.study.pictures import draw_curves, draw_frames
+from framedose.study.predictors import Predictor, load_predictor
+from framedose.study.recorded import RecordedSeries
+from framedose.study.report import write_report, write_tables
+from framedose.study.series import StoredSeries
+
+CARD = "evaluation.json"
+# A folder that a study or a simulation made its series in, in the order in which one is looked for.
+_SPLITS = ("test", "replica", "ramp")
+
+
+def open_series(folder: Path, split: str | None = None) -> tuple[StoredSeries, DatasetRecipe]:
+    """Return the simulated series in the folder of a dataset or a study, and the recipe of its images.
+
+    Raises
+    ------
+    FileFormatError
+        If there is none, or it is not complete.
+    """
+    try:
+        found = list(zarr.open_group(folder / IMAGES, mode="r").group_keys())
+    except FileNotFoundError as error:
+        raise FileFormatError(
+            f"{str(folder)!r} holds no dataset: make one with framedose simulate --series."
+        ) from error
+    chosen = split or next((name for name in _SPLITS if name in found), None)
+    if chosen is None or chosen not in found:
+        raise FileFormatError(
+            f"{str(folder)!r} holds {', '.join(sorted(found)) or 'nothing'}, and no series "
+            f"{split or 'of rising dose'}: make one with framedose simulate --series replica."
+        )
+    return StoredSeries(folder / IMAGES, chosen), _recipe(folder)
+
+
+def _recipe(folder: Path) -> DatasetRecipe:
+    dataset, study = folder / "recipe" / "complete.yaml", folder / "study.json"
+    if dataset.exists():
+        values = yaml.safe_load(dataset.read_text(encoding="utf-8"))
+        values.pop("seed", None)
+        return build(DatasetRecipe, values, where=str(dataset))
+    return build(DatasetRecipe, json.loads(study.read_text(encoding="utf-8"))["config"]["dataset"], where=str(study))
+
+
+def load_predictors(names: Sequence[str]) -> dict[str, Predictor]:
+    """Return predictors by label: ``LABEL=NAME``, or the name's own.
+
+    Raises
+    ------
+    ConfigurationError
+        If two have the same label.
+    """
+    predictors: dict[str, Predictor] = {}
+    for name in names:
+        label, equals, path = name.partition("=")
+        predictor = load_predictor(path if equals else name)
+        label = label if equals else predictor.name
+        if label in predictors:
+            raise ConfigurationError(f"Two networks are called {label!r}: give one another name, such as other={name}.")
+        predictors[label] = predictor
+    return predictors
+
+
+def evaluate(
+    predictors: Mapping[str, Predictor],
+    series: StoredSeries | RecordedSeries,
+    out: str | os.PathLike[str],
+    *,
+    config: EvaluationConfig | None = None,
+    seed: int = 0,
+    truth_frames: int = 5,
+    pixels_summed: int = 1,
+) -> dict[str, Any]:
+    """Evaluate predictors on a series, or go on with it, and return what ``results.json`` holds.
+
+    Parameters
+    ----------
+    predictors
+        By the names that they shall have.
+    series
+        A simulated series (:func:`open_series`), or a recorded one, of which each predictor's own view of the last
+        frames is the truth.
+    out
+        Folder: empty, new, or holding this very evaluation.
+    config
+        Threshold, levels and doses of the scores.
+    seed
+        Of the bootstraps.
+    truth_frames
+        Frames at the end of a recorded series that make its truth.
+    pixels_summed
+        Of the images, for the report.
+
+    Raises
+    ------
+    OutputExistsError
+        If the folder holds something else, or another process works in it.
+    ImageError
+        If the series cannot be evaluated.
+    """
+    folder, config = Path(out), _suited(config or EvaluationConfig(), series.doses)
+    _claim(folder)
+    with locked(folder):
+        start = time.perf_counter()
+        measured, functions = {}, {}
+        for name, predictor in predictors.items():
+            functions[name] = predictor.at(_middle(series))
+            of = series
+            if isinstance(series, RecordedSeries):
+                of = series.with_truth(functions[name], frames=truth_frames, threshold=config.threshold)
+            made_from = {"series": series.made_from, "network": predictor.sha256}
+            measured[name] = measured_once(folder, name, functions[name], of, made_from, config.threshold)
+        results = {name: summarise(one, config, seed=seed) for name, one in measured.items()}
+        compared = {
+            f"{one} and {other}": compare(measured[one], measured[other], config, seed=seed, names=(one, other))
+            for one, other in combinations(measured, 2)
+            if isinstance(series, StoredSeries)
+        }
+        figures = draw_curves(folder, results)
+        if isinstance(series, StoredSeries):
+            figures += draw_frames(folder, functions, series, config.threshold)
+        settings = {"seed": seed, "truth_frames": truth_frames, "evaluation": config.model_dump(mode="json")}
+        provenance = {
+            "series": series.made_from,
+            "networks (SHA-256)": {name: predictor.sha256 for name, predictor in predictors.items()},
+            "versions": versions(),
+        }
+        seconds = {"evaluation": round(time.perf_counter() - start, 1)}
+        return _written(folder, results, compared, figures, settings, provenance, seconds, pixels_summed)
+
+
+def _written(
+    folder: Path,
+    results: Mapping[str, NetworkResult],
+    compared: Mapping[str, Comparison],
+    figures: Sequence[tuple[Path, str]],
+    settings: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    seconds: Mapping[str, float],
+    pixels_summed: int,
+) -> dict[str, Any]:
+    """Write tables, report and ``results.json``, and return what that holds."""
+    write_tables(folder, results)
+    write_report(
+        folder,
+        networks=results,
+        comparisons=compared,
+        figures=figures,
+        settings=settings,
+        provenance=provenance,
+        seconds=seconds,
+        pixels_summed=pixels_summed,
+    )
+    content: dict[str, Any] = {
+        "networks": {name: result.model_dump() for name, result in results.items()},
+        "comparisons": {name: comparison.model_dump() for name, comparison in compared.items()},
+        "settings": settings,
+        "provenance": provenance,
+    }
+    write_json(folder / "results.json", content)
+    return content
+
+
+def measured_once(
+    folder: Path,
+    name: str,
+    predict: Predict,
+    series: Series,
+    made_from: Mapping[str, Any],
+    threshold: float,
+    stage: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Measured:
+    """Measure a predictor, unless the folder holds what was measured of the same; ``stage`` times it if it is done."""
+    path = folder / f"{name}.measured.npz"
+    card, known = path.with_suffix(".json"), {**made_from, "threshold": threshold}
+    if not card.exists() or json.loads(card.read_text(encoding="utf-8")) != known:
+        with stage():
+            measure(predict, series, threshold=threshold, label=f"evaluation {name}").save(path)
+            write_json(card, known)
+    return Measured.load(path)
+
+
+def _middle(series: Series) -> float:
+    return float(np.median([series.sampling(index) for index in range(len(series.masks))]))
+
+
+def _suited(config: EvaluationConfig, doses: np.ndarray) -> EvaluationConfig:
+    """Return the settings with doses of the scores that the series has: its three greatest where they lie beyond it."""
+    high = min(config.high_dose, float(doses[max(0, doses.size - 3)]))
+    return config.model_copy(update={"high_dose": high, "null_dose": min(config.null_dose, high)})
+
+
+def _claim(folder: Path) -> None:
+    """Make the folder an evaluation's, or refuse it; nothing in a foreign folder is touched."""
+    if (folder / CARD).exists():
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputExistsError(
+            f"The output folder {str(folder)!r} exists and is not an evaluation's. Choose another folder with --out."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / CARD, {"made_by": versions()})

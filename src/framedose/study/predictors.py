@@ -1,0 +1,122 @@
+"""What can be evaluated: shipped networks, weights, ONNX files, and functions of the user's own."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framedose.config import Range
+from framedose.errors import ConfigurationError, MissingPackageError, WeightsError
+from framedose.evaluation.series import Images, Predict
+from framedose.networks.weights import load_network
+from framedose.provenance import file_digest
+from framedose.resample import resample, resample_to_shape
+
+# A pixel size so far outside of the training's is resampled; nearer ones are what the network was made to stand.
+_TOLERANCE = 1.1
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """Something that gives the probability of particle, and the pixel sizes that it knows."""
+
+    name: str
+    """What tables and figures call it."""
+    probability: Predict
+    """Frames (n, y, x) to probabilities, same shape."""
+    sampling: Range | None
+    """Pixel sizes that it was trained on [Å/px]; None for a function that takes any."""
+    sha256: str
+    """Hash of the weights, or of the file that the function stands in."""
+
+    def at(self, sampling: float) -> Predict:
+        """Return the prediction for frames of a pixel size [Å/px].
+
+        Frames whose pixels are more than a tenth finer or coarser than any of the training are resampled to the middle
+        of its pixel sizes, and the probability back.
+        """
+        known = self.sampling
+        if known is None or known.low / _TOLERANCE <= sampling <= known.high * _TOLERANCE:
+            return self.probability
+        middle = (known.low + known.high) / 2
+
+        def predict(frames: Images) -> Images:
+            coarse = np.stack([resample(frame, sampling, middle)[0] for frame in frames])
+            found = self.probability(coarse)
+            return np.stack([resample_to_shape(one, frames.shape[1:]) for one in found])
+
+        return predict
+
+
+def load_predictor(name: str) -> Predictor:
+    """Load a predictor by name.
+
+    Parameters
+    ----------
+    name
+        ``unet``, ``msdnet``; a .safetensors file; a .onnx file of ``framedose weights export``; or ``MODULE:FUNCTION``,
+        a function from frames (n, y, x), float32, to probabilities of the same shape. The module may lie in the working
+        folder.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be loaded.
+    ConfigurationError
+        If there is no such function.
+    MissingPackageError
+        If an ONNX file is given and onnxruntime is not installed.
+    """
+    if Path(name).suffix == ".onnx":
+        return _onnx(Path(name))
+    module, colon, function = name.partition(":")
+    # One letter before a colon is a drive.
+    if colon and len(module) > 1:
+        return _function(module, function)
+    network = load_network(name)
+    metadata = network.metadata
+    return Predictor(network.name, network.probability, metadata.sampling, metadata.weights_sha256)
+
+
+def _function(module: str, function: str) -> Predictor:
+    sys.path.insert(0, "")
+    try:
+        loaded = importlib.import_module(module)
+        found: Callable[[Images], Images] = getattr(loaded, function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"--network {module}:{function} cannot be imported: {error}. Give MODULE:FUNCTION, of a module that is "
+            "installed or lies in this folder."
+        ) from error
+    finally:
+        sys.path.remove("")
+    source = getattr(loaded, "__file__", None)
+    return Predictor(function, found, None, file_digest(Path(source)) if source else "")
+
+
+def _onnx(path: Path) -> Predictor:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingPackageError(
+            f"Running {str(path)!r} needs the package onnxruntime: python -m pip install onnxruntime"
+        ) from error
+    if not path.is_file():
+        raise WeightsError(f"network {str(path)!r}: the file does not exist.")
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        values = session.get_modelmeta().custom_metadata_map
+        sampling = Range(low=float(values["sampling_low"]), high=float(values["sampling_high"]))
+    except Exception as error:  # onnxruntime has no common class of its errors.
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"{str(path)!r} is no network of framedose weights export: {reason}.") from error
+
+    def predict(frames: Images) -> Images:
+        parts: list[Any] = [session.run(None, {"images": frame[None, None]})[0][0, 0] for frame in frames]
+        return np.stack(parts)
+
+    return Predictor(path.stem, predict, sampling, file_digest(path))
