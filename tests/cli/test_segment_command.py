@@ -89,7 +89,16 @@ class TestResults:
 
         with (out / "segmentation.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        assert list(rows[0]) == ["file", "frame", "area_nm2", "fraction", "dose_per_area", "warning"]
+        assert list(rows[0]) == [
+            "file",
+            "frame",
+            "area_nm2",
+            "area_low_nm2",
+            "area_high_nm2",
+            "fraction",
+            "dose_per_area",
+            "warning",
+        ]
         assert [(row["file"], row["frame"]) for row in rows] == [
             ("Probe ä 1.png", "0"),
             *(("serie.tif", str(i)) for i in range(3)),

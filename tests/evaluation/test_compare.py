@@ -65,7 +65,8 @@ def test_the_ratio_of_known_limits_is_found():
 
 
 def test_pairing_takes_out_what_is_hard_for_both():
-    paired = compare(network(40, seed=1), network(40 / HALF, seed=2), CONFIG, seed=0).equal_threshold.area_dose_ratio["0.5"]
+    result = compare(network(40, seed=1), network(40 / HALF, seed=2), CONFIG, seed=0)
+    paired = result.equal_threshold.area_dose_ratio["0.5"]
     # Structures spread by a factor of 2 either way; unpaired, the ratio would be uncertain by 0.3 sqrt(2 / 24).
     assert np.log10(paired.high / paired.low) < 0.2 * 2 * 1.96 * 0.3 * np.sqrt(2 / 24)
 

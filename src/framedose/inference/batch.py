@@ -45,6 +45,10 @@ class SegmentedFrame:
     """Index within the file, from 0."""
     area_nm2: float
     """Area of the mask [nm2]."""
+    area_low_nm2: float | None
+    """Lower end of the interval of the area [nm2], where the network has one."""
+    area_high_nm2: float | None
+    """Its upper end [nm2]."""
     fraction: float
     """Share of the frame that the mask covers."""
     dose_per_area: float | None
@@ -169,6 +173,7 @@ def _segment_each(
                 frames.origin.name,
                 index,
                 result.area_nm2,
+                *(result.area_interval_nm2 or (None, None)),
                 result.fraction,
                 dose,
                 "; ".join(result.warnings),

@@ -28,6 +28,8 @@ class Segmentation:
     """Where the probability reaches the threshold, same shape."""
     area_nm2: float
     """Area of the mask [nm2]."""
+    area_interval_nm2: tuple[float, float] | None
+    """Between these the area lies in nine of ten frames like those of the training [nm2]; None if not known."""
     fraction: float
     """Share of the frame that the mask covers."""
     warnings: tuple[str, ...]
@@ -89,8 +91,13 @@ def segment(
         warnings += (
             f"empty mask: no pixel reaches threshold {threshold:g} ({highest}); no particle, or too few electrons",
         )
-    area = int(mask.sum()) * (micrograph.sampling / 10) ** 2
-    return Segmentation(probability, mask, area, float(mask.mean()), warnings)
+    pixel = (micrograph.sampling / 10) ** 2
+    known = network.metadata.area_interval
+    interval = None
+    if known is not None:
+        low, high = known.of(probability)
+        interval = low * mask.size * pixel, high * mask.size * pixel
+    return Segmentation(probability, mask, int(mask.sum()) * pixel, interval, float(mask.mean()), warnings)
 
 
 def check_options(*, threshold: float, dose: float | None) -> None:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from framedose.area_interval import AreaInterval
 from framedose.atomic import write_aside, write_json
 from framedose.config import Range, Settings
 from framedose.errors import ImageError, WeightsError
@@ -37,6 +38,8 @@ class WeightsMetadata(Settings):
     """Pixel sizes of the training images, after summing [Å/px]."""
     dose: Range
     """Frame doses of the training images [e/Å2]."""
+    area_interval: AreaInterval | None = None
+    """How far the area in a frame may be from the predicted one, found on the validation images."""
     provenance: dict[str, Any]
     """Configuration, seed, versions and hashes of what the weights were made from."""
     weights_sha256: str = ""

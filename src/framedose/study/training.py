@@ -5,24 +5,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 
+from framedose.area_interval import AreaInterval, area_interval, least_frames
 from framedose.config import Range, build
 from framedose.dataset.folder import IMAGES
 from framedose.dataset.recipe import DatasetRecipe, training_parts
 from framedose.dataset.store import ImageSet
 from framedose.errors import CalibrationError, ConfigurationError, FileFormatError, WeightsError
 from framedose.networks.msdnet import MSDNetConfig
+from framedose.networks.registry import Network
 from framedose.networks.unet import UNetConfig
-from framedose.networks.weights import LoadedNetwork, WeightsMetadata, save_network
+from framedose.networks.weights import LoadedNetwork, WeightsMetadata, particle_probability, save_network
 from framedose.provenance import versions
 from framedose.study.figures import learning_curves_figure
-from framedose.training.batches import Images, StoredImages
+from framedose.training.batches import Images, StoredImages, validation_batches
 from framedose.training.config import TrainingConfig
 from framedose.training.endless import EndlessImages
 from framedose.training.loop import Curves, Trained, train
 from framedose.training.record import CurvesRecord
+
+# Coverage of the interval that is given with every area.
+AREA_LEVEL = 0.9
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,18 @@ class TrainingData:
     def validation(self, classes: int) -> StoredImages:
         """Return the validation images."""
         return self._stored("validation", classes)
+
+    def area_interval(self, network: Network) -> AreaInterval | None:
+        """Return the area interval of a network on the validation images; None where they are too few for one."""
+        images = self.validation(1)
+        if images.fields < least_frames(AREA_LEVEL):
+            return None
+        probability, masks = [], []
+        with torch.inference_mode():
+            for frames, labels in validation_batches(images, size=8):
+                probability.append(particle_probability(network, frames).numpy())
+                masks.append(labels.numpy().astype(bool))
+        return area_interval(np.concatenate(probability), np.concatenate(masks), level=AREA_LEVEL)
 
     def _stored(self, split: str, classes: int) -> StoredImages:
         return StoredImages(ImageSet(self.folder / IMAGES, split), classes=classes)
@@ -153,10 +171,14 @@ def train_network(
         "started_from": None if start_from is None else start_from.metadata.weights_sha256,
     }
     provenance: dict[str, Any] = {**made_from, "versions": versions(), "curves": trained.curves}
-    metadata = WeightsMetadata(
-        network=network, sampling=data.sampling(), dose=data.recipe.conditions.dose, provenance=provenance
-    )
     if int(os.environ.get("RANK", 0)) == 0:
+        metadata = WeightsMetadata(
+            network=network,
+            sampling=data.sampling(),
+            dose=data.recipe.conditions.dose,
+            area_interval=data.area_interval(trained.network),
+            provenance=provenance,
+        )
         save_network(out / f"{name}.safetensors", trained.network, metadata)
     return trained
 

@@ -1,0 +1,182 @@
+"""The commands that evaluate and compare, on a tiny simulated series and on a recorded one."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from framedose.camera.noise import detect
+from framedose.camera.passport import load_passport
+from framedose.cli import main
+from framedose.random import generator
+from framedose.units import electrons_per_pixel
+
+RECIPE = {
+    "gpts": 256,
+    "margin": 16,
+    "binning": 4,
+    "specimen": {"radius": {"low": 4.0, "high": 6.0}, "thickness": {"low": 5.0, "high": 8.0}},
+    "exit_wave": {"sampling": 0.2, "band_limit": 1.6},
+}
+# What a microscopist might write: how much a frame varies about each place.
+FILTERS = """
+import numpy as np
+from scipy.ndimage import uniform_filter
+
+def spread(frames):
+    relative = frames / frames.mean(axis=(1, 2), keepdims=True)
+    mean, square = (np.stack([uniform_filter(f, 9) for f in part]) for part in (relative, relative**2))
+    variance = np.clip(square - mean**2, 0, None)
+    return (variance / (variance + 0.02)).astype(np.float32)
+
+def eager(frames):
+    return spread(frames) ** 0.5
+
+def broken(frames):
+    return np.full_like(frames, np.nan)
+"""
+DOSES = (10, 30, 100, 300, 1000, 3000, 10000)
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """A folder with a ramp of two particles and the filters, and the process in it."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    words = ["--series", "replica", "--particles", "2", "--frames", "5", "--empty", "1", "--workers", "1"]
+    assert main(["simulate", str(folder / "recipe.yaml"), *words, "--out", str(folder / "replica")]) == 0
+    (folder / "my_filters.py").write_text(FILTERS)
+    return folder
+
+
+@pytest.fixture
+def here(series, monkeypatch):
+    monkeypatch.chdir(series)
+    yield series
+    sys.modules.pop("my_filters", None)
+
+
+@pytest.fixture(scope="module")
+def evaluated(series):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(series)
+        networks = ["--network", "my_filters:spread", "--network", "eager one=my_filters:eager"]
+        assert main(["evaluate", "replica", *networks, "--threshold", "0.5", "--resamples", "100", "--out", "out"]) == 0
+    return series / "out"
+
+
+def test_results_tables_and_report_are_there(evaluated):
+    content = json.loads((evaluated / "results.json").read_text())
+    assert list(content["networks"]) == ["spread", "eager one"]
+    assert list(content["comparisons"]) == ["spread and eager one"]
+    result = content["networks"]["spread"]
+    assert result["threshold"] == 0.5
+    assert len(result["curves"]["f1"]["mean"]) == 5
+    assert result["curves"]["support_false_area"] is not None
+    with (evaluated / "limits.csv").open() as file:
+        quantities = {(row["network"], row["quantity"]) for row in csv.DictReader(file)}
+    assert ("eager one", "first_detection") in quantities
+    assert ("spread", "dose_50_area at 0.99") in quantities
+    html = (evaluated / "report.html").read_text()
+    assert "Compared on the same frames: spread and eager one" in html
+    assert content["comparisons"]["spread and eager one"]["verdict"] in html
+    assert {"area.png", "overlays.png", "reliability.png"} < {path.name for path in evaluated.iterdir()}
+
+
+def test_what_was_measured_is_not_measured_again(here, evaluated, capsys):
+    before = (evaluated / "spread.measured.npz").stat().st_mtime_ns
+    sys.modules.pop("my_filters", None)
+    words = ["--network", "my_filters:spread", "--threshold", "0.5", "--resamples", "100", "--out", "out"]
+    assert main(["evaluate", "replica", *words]) == 0
+    assert (evaluated / "spread.measured.npz").stat().st_mtime_ns == before
+    assert "spread" in capsys.readouterr().out
+    # The file of the functions has changed: they may be others.
+    (here / "my_filters.py").write_text(FILTERS + "\n# edited\n")
+    assert main(["evaluate", "replica", *words]) == 0
+    assert (evaluated / "spread.measured.npz").stat().st_mtime_ns > before
+
+
+def test_two_files_can_be_compared_later(here, evaluated, capsys):
+    files = [f"out/{name}.measured.npz" for name in ("spread", "eager one")]
+    assert main(["compare", *files, "--threshold", "0.5", "--out", "comparison.json"]) == 0
+    said = capsys.readouterr().out
+    assert "equal false area" in said
+    assert json.loads((here / "comparison.json").read_text())["verdict"] in said
+
+
+def recorded(folder):
+    """Frames of fringes in a disc at rising dose, in counts of the OneView passport, and their doses as CSV."""
+    passport = load_passport("oneview")
+    y, x = np.mgrid[:96, :96]
+    disc = np.hypot(y - 48, x - 48) < 25
+    expected = (1 + 0.9 * disc * np.cos(2 * np.pi * x / 8)).astype(np.float32)
+    frames = [
+        detect(expected, electrons_per_pixel(dose, 0.3), passport.simulated(), generator(0, "frame", dose))
+        for dose in DOSES
+    ]
+    np.save(folder / "frames.npy", np.stack(frames).astype(np.float32))
+    (folder / "doses.csv").write_text("frame,dose\n" + "".join(f"{i},{dose}\n" for i, dose in enumerate(DOSES)))
+    return disc
+
+
+def test_micrographs_are_measured_against_their_last_frames(here, capsys):
+    disc = recorded(here)
+    words = ["frames.npy", "--sampling", "0.3", "--doses", "doses.csv", "--camera", "oneview", "--truth-frames", "2"]
+    network = ["--network", "my_filters:spread", "--threshold", "0.6"]
+    assert main(["evaluate", *words, *network, "--out", "recorded"]) == 0
+    said = capsys.readouterr().out
+    assert "of the noise only" in said
+    result = json.loads((here / "recorded" / "results.json").read_text())["networks"]["spread"]
+    assert result["dose_50_area"]["noise_only"]
+    assert result["curves"]["area_ratio"]["mean"][-1] == pytest.approx(1, abs=0.1)
+    measured = np.load(here / "recorded" / "spread.measured.npz")
+    assert measured["particle"][0, 0].sum() == pytest.approx(disc.sum(), rel=0.25)
+    assert len(result["curves"]["vacuum_false_area"]) == len(DOSES)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "needs the folder of a simulated series, or micrographs"),
+        (["replica", "--network", "my_filters:sprad"], "my_filters:sprad cannot be imported"),
+        (["replica", "--network", "my_filters:spread", "--network", "x.onnx"], "x.onnx"),
+        (["replica", "--network", "unet", "--network", "unet"], "Two networks are called 'unet'"),
+        (["replica", "--network", "my_filters:broken"], "probabilities must be finite"),
+        (["replica", "--split", "test"], "no series test"),
+        (["replica", "--threshold", "2"], "threshold"),
+        (["frames.npy", "--sampling", "0.3"], "need --camera"),
+        (
+            ["frames.npy", "--sampling", "0.3", "--camera", "oneview", "--doses", "two.csv"],
+            "one positive dose for each",
+        ),
+        (["frames.npy", "--sampling", "0.3", "--camera", "oneview", "--doses", "text.csv"], "column 'dose' of numbers"),
+        (["frames.npy", "--sampling", "0.3", "--camera", "oneview", "--doses", "same.csv"], "have the dose 10 e/"),
+    ],
+)
+def test_mistakes_cost_one_line(here, words, message, capsys):
+    recorded(here)
+    (here / "two.csv").write_text("dose\n1\n2\n")
+    (here / "text.csv").write_text("dose\nhigh\n")
+    (here / "same.csv").write_text("dose\n" + "10\n" * len(DOSES))
+    capsys.readouterr()
+    assert main(["evaluate", *words, "--out", "mistake"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.splitlines()[-1].startswith("framedose: error:")
+    assert not (here / "mistake" / "results.json").exists()
+
+
+def test_foreign_folders_and_series_are_refused(here, evaluated, capsys):
+    assert main(["evaluate", "replica", "--network", "my_filters:spread", "--out", "replica"]) == 2
+    assert "is not an evaluation's" in capsys.readouterr().err
+    assert main(["compare", "out/spread.measured.npz", "doses.csv"]) == 2
+    assert "no NAME.measured.npz" in capsys.readouterr().err
+    card = here / "out" / "eager one.measured.json"
+    (here / "other").mkdir(exist_ok=True)
+    (here / "other" / "eager one.measured.npz").write_bytes((here / "out" / "eager one.measured.npz").read_bytes())
+    (here / "other" / "eager one.measured.json").write_text(json.dumps(json.loads(card.read_text()) | {"series": "x"}))
+    assert main(["compare", "out/spread.measured.npz", "other/eager one.measured.npz"]) == 2
+    assert "different series" in capsys.readouterr().err
