@@ -33,7 +33,7 @@ _LAPTOP: dict[str, Any] = {
     },
     "msdnet": {
         "network": {"activation": "leaky_relu", "negative_slope": 0.1},
-        "training": {"steps": 5000, "batch": 4, "validate_every": 250, **_COSINE},
+        "training": {"steps": 4500, "batch": 4, "validate_every": 250, **_COSINE},
     },
     "evaluation": {"structures": 40},
 }
