@@ -115,7 +115,7 @@ def test_wrong_models_are_caught(name):
     assert np.abs(deviations(wrong, simulated(LOW, "poisson", "low"))).max() > 5
 
 
-@pytest.mark.parametrize("share", [0.1, 0.03])
+@pytest.mark.parametrize("share", [0.1, 0.05])
 def test_the_added_noise_has_the_power_that_is_missing(share):
     """On a flat frame nothing else is there: p (1 - p) N MTF² + (1 - p²) N_0, and a factor p for p (1 - p) fails."""
     camera, electrons, size = Camera(c0=0.6, c3=2.0, readout=0.02), 20.0, 400

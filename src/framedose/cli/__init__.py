@@ -21,6 +21,7 @@ _COMMANDS = {
     "train": "Train a network on a dataset.",
     "segment": "Segment the particles in real micrographs.",
     "calibrate": "Measure the noise of a camera on vacuum frames.",
+    "titrate": "Show what a network would see of a real micrograph at lower doses.",
     "weights": "List trained networks, show what made them, export them as ONNX.",
 }
 _USAGE = {
@@ -30,6 +31,7 @@ _USAGE = {
     "train": "DATASET [OPTIONS]",
     "segment": "FILES... [OPTIONS]",
     "calibrate": "FILES... [OPTIONS]",
+    "titrate": "FILE --camera CAMERA --doses DOSES [OPTIONS]",
 }
 
 

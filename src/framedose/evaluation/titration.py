@@ -144,12 +144,7 @@ def share_of_dose(micrograph: Micrograph, camera: Camera, dose: float, *, full_d
             f"{origin}: titration needs a frame in electrons and its dose, got {micrograph.quantity}, "
             f"dose {full}. Convert it with in_electrons and the passport of the camera."
         )
-    processed = [flag for flag in micrograph.flags if flag.split(":")[0] not in _HARMLESS]
-    if processed:
-        raise ImageError(
-            f"{origin}: only a frame as the camera gave it can be titrated, but it is not raw: {'; '.join(processed)}. "
-            "Give the raw frame."
-        )
+    _refuse_processed(micrograph)
     counted = counted_singly(micrograph.image, camera)
     greatest = full if counted else GREATEST_SHARE * full
     # A tenth of the dose, asked for in decimal figures, must not fail by rounding.
@@ -178,10 +173,13 @@ def in_electrons(micrograph: Micrograph, passport: CameraPassport) -> Micrograph
 
     Raises
     ------
+    ImageError
+        If the frame is not raw.
     CalibrationError
         If the gain or the readout is not known on its own, the frame is neither in counts nor in electrons, or no
         electrons are left.
     """
+    _refuse_processed(micrograph)
     camera, image = passport.simulated(), micrograph.image.astype(np.float64)
     mean = _readout_mean(camera)
     if micrograph.quantity == "electrons":
@@ -214,6 +212,15 @@ def counted_singly(frame: npt.NDArray[np.floating], camera: Camera) -> bool:
     if not white or camera.readout or camera.excess_noise != 1:
         return False
     return bool(frame.min() > -1e-3 and np.abs(frame - np.rint(frame)).max() < 1e-3)
+
+
+def _refuse_processed(micrograph: Micrograph) -> None:
+    processed = [flag for flag in micrograph.flags if flag.split(":")[0] not in _HARMLESS]
+    if processed:
+        raise ImageError(
+            f"{micrograph.origin}: only a frame as the camera gave it can be titrated, but it is not raw: "
+            f"{'; '.join(processed)}. Give the raw frame."
+        )
 
 
 def _electrons(frame: Floats, camera: Camera) -> float:
