@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -182,6 +184,15 @@ class TestFailures:
 
     def test_a_missing_file(self, folder, weights, capsys):
         assert "no.tif" in fails(capsys, "--network", weights, file="no.tif")
+
+    def test_a_wrong_file_name_does_not_wait_for_torch(self, folder):
+        words = ["titrate", "no.tif", "--camera", "camera.yaml", "--doses", "10"]
+        code = (
+            f"import sys; from framedose.cli import main; main({words}); print(set(sys.modules) & {{'torch', 'numba'}})"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "set()"
+        assert done.stderr == "framedose: error: No such file or directory: no.tif\n"
 
     def test_a_frame_of_8_bits(self, folder, weights, capsys):
         grey = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE)).astype(np.uint8)

@@ -17,7 +17,7 @@ DOSES = (300.0, 1000.0, 3000.0)
 PARTICLES, EMPTY = 6, 4
 BASELINES = [BraggOtsu(), LocalVariance(), MatchedLattice()]
 # F1 that each must reach on frames that it was not tuned on.
-LEAST_F1 = {"bragg_otsu": 0.5, "local_variance": 0.5, "matched_lattice": 0.8}
+LEAST_F1 = {"bragg_otsu": 0.7, "local_variance": 0.6, "matched_lattice": 0.8}
 
 
 def particle(rng, contrast=0.06):
@@ -153,7 +153,7 @@ def test_the_lattice_filter_knows_its_noise():
 
 def test_the_lattice_filter_is_for_this_lattice():
     """Fringes of a spacing that Au does not have stay below those of Au."""
-    y, x = np.mgrid[:SIZE, :SIZE] * SAMPLING
+    x = np.arange(SIZE) * SAMPLING
     noise = np.random.default_rng(0).normal(size=(SIZE, SIZE))
     scores = [MatchedLattice().score((noise + np.cos(2 * np.pi * x / d))[np.newaxis], SAMPLING) for d in (2.355, 3.1)]
     assert np.median(scores[0]) > 0.9 > 0.8 > np.median(scores[1])

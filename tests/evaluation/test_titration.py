@@ -9,6 +9,7 @@ from framedose.camera.mtf import TransferCurve, nyquist_frequencies
 from framedose.camera.noise import Camera, detect
 from framedose.camera.passport import Interval, load_passport
 from framedose.errors import CalibrationError, ConfigurationError, ImageError
+from framedose.evaluation.baselines import MatchedLattice
 from framedose.evaluation.titration import counted_singly, in_electrons, share_of_dose, titrate, titrated
 from framedose.micrograph import Micrograph
 from framedose.random import generator
@@ -99,8 +100,11 @@ WRONG = {
     "no readout": lambda f, p, c, rng: titrated(f, c.model_copy(update={"readout": 1e-9}), p, rng),
     "no new noise": lambda f, p, c, rng: p * f,
     "white counting noise": lambda f, p, c, rng: (
-        p * f + rng.poisson(p * (1 - p) * max(f.mean() - READOUT, 0), f.shape) - p * (1 - p) * (f.mean() - READOUT)
-        + rng.poisson((1 - p**2) * READOUT, f.shape) - p * (1 - p) * READOUT
+        p * f
+        + rng.poisson(p * (1 - p) * max(f.mean() - READOUT, 0), f.shape)
+        - p * (1 - p) * (f.mean() - READOUT)
+        + rng.poisson((1 - p**2) * READOUT, f.shape)
+        - p * (1 - p) * READOUT
     ),
     "mean of the readout": lambda f, p, c, rng: titrated(f, c, p, rng) + p * (1 - p) * READOUT,
     "a readout of zero mean": lambda f, p, c, rng: titrated(f, c, p, rng) - p * READOUT,
@@ -128,6 +132,63 @@ def test_the_added_noise_has_the_power_that_is_missing(share):
     error = np.sqrt(2 / ratio.size)
     assert abs(ratio.mean() - 1) < 5 * error < share
     assert added.mean() == pytest.approx((1 - share) * 0.02, abs=5 * np.sqrt(expected.max()) / size)
+
+
+# A detector's curve: a lattice filter on fringes of Au at 0.3 Å/px, from 3000 e/Å2 down.
+SAMPLING, FULL, DOSES, STRUCTURES = 0.3, 3000.0, (300.0, 100.0, 30.0), 32
+CAMERA = Camera(c0=0.3, c3=2.5, readout=0.05)
+
+
+def lattice(rng):
+    """Expected intensity of the lattice of Au along [110] in a disc, on the large field."""
+    y, x = (np.mgrid[:FIELD, :FIELD] - FIELD / 2) * SAMPLING
+    disc, turned = np.hypot(y, x) < rng.uniform(5, 8), rng.uniform(0, np.pi)
+    fringes = sum(
+        0.15 * np.cos(2 * np.pi * (y * np.sin(turned + angle) + x * np.cos(turned + angle)) / spacing)
+        for spacing, angle in ((2.355, 0.9553), (2.355, -0.9553), (2.039, 0.0))
+    )
+    return (1 + disc * fringes).astype(np.float32)
+
+
+@cache
+def lattices(dose):
+    """Frames of all structures at a dose, cropped from a larger field."""
+    structures = [lattice(generator(0, "structure", i)) for i in range(STRUCTURES)]
+    electrons = dose * SAMPLING**2
+    views = [detect(each, electrons, CAMERA, generator(0, f"{dose}", i)) for i, each in enumerate(structures)]
+    return np.stack(views)[:, INSIDE, INSIDE]
+
+
+def found(frames):
+    """Return the share of each frame that the lattice filter calls particle."""
+    return (MatchedLattice(smoothing=3.0, azimuths=36).score(frames, SAMPLING) > 0.85).mean(axis=(1, 2))
+
+
+@cache
+def found_at(dose):
+    return found(lattices(dose))
+
+
+def deviation_of_the_curve(model):
+    """Return the greatest difference of the found area over the doses, in standard errors over structures."""
+    result = []
+    for dose in DOSES:
+        low = [model(f, dose / FULL, CAMERA, generator(1, f"{dose}", i)) for i, f in enumerate(lattices(FULL))]
+        difference = found(np.stack(low)) - found_at(dose)
+        result.append(difference.mean() / (difference.std(ddof=1) / np.sqrt(STRUCTURES)))
+    return np.abs(result).max()
+
+
+def test_the_curve_of_a_detector_is_that_of_frames_at_the_low_dose():
+    """What titration is for. The curve itself must fall for that to mean something."""
+    areas = [found_at(dose).mean() for dose in DOSES]
+    assert areas[0] > 1.2 * areas[1] > 1.2**2 * areas[2]
+    assert deviation_of_the_curve(lambda f, p, c, rng: titrated(f, c, p, rng)) < 5
+
+
+@pytest.mark.parametrize("name", ["thinning of a float frame", "thinning, then the MTF once more", "no new noise"])
+def test_the_curve_of_wrong_models_is_another(name):
+    assert deviation_of_the_curve(WRONG[name]) > 5
 
 
 def test_counts_of_a_counting_camera_are_thinned_exactly():

@@ -60,6 +60,13 @@ class Baseline(Settings):
             If the frames have another shape, are not finite, or one of them is constant.
         CalibrationError
             If the sampling is not positive, or too coarse for the lattice.
+
+        Examples
+        --------
+        >>> fringes = np.cos(2 * np.pi * np.arange(64) * 0.3 / 2.355)
+        >>> noise = np.random.default_rng(0).normal(size=(1, 64, 64))
+        >>> bool(MatchedLattice().score(fringes + noise, 0.3).min() > 0.8)
+        True
         """
         values = _checked(frames, sampling, self._finest())
         scores = np.empty(values.shape, np.float32)
@@ -183,8 +190,11 @@ class MatchedLattice(Baseline):
             best = np.maximum(best, total)
         # From the coarse grid to the pixels.
         scale_y, scale_x = (coarse / fine for coarse, fine in zip(best.shape, field.shape, strict=True))
-        places = np.meshgrid(np.arange(*rows.indices(field.shape[0])) * scale_y,
-                             np.arange(*columns.indices(field.shape[1])) * scale_x, indexing="ij")
+        places = np.meshgrid(
+            np.arange(*rows.indices(field.shape[0])) * scale_y,
+            np.arange(*columns.indices(field.shape[1])) * scale_x,
+            indexing="ij",
+        )
         return np.asarray(map_coordinates(best, places, order=1, mode="grid-wrap") / len(self.reflections))
 
 

@@ -1,8 +1,8 @@
 """Titration: what one recorded frame would have been at a lower dose.
 
-A frame of Eq. 3 is y = MTF[Poisson(N I)] + readout. Scaled by p < 1 its mean is that of the lower dose p N, but its noise
-has p² times the power where p times is right, and its readout p² N_0 where N_0 is right. The rest is added here, with
-the camera's own spectrum. The derivation stands in ``docs/titration.md``.
+A frame of Eq. 3 is y = MTF[Poisson(N I)] + readout. Scaled by p < 1 its mean is that of the lower dose p N, but its
+noise has p² times the power where p times is right, and its readout p² N_0 where N_0 is right. The rest is added here,
+with the camera's own spectrum. The derivation stands in ``docs/titration.md``.
 """
 
 from dataclasses import replace
@@ -15,7 +15,6 @@ from scipy.ndimage import gaussian_filter
 from framedose.camera.mtf import nyquist_frequencies
 from framedose.camera.noise import Camera
 from framedose.camera.passport import CameraPassport
-from framedose.camera.poisson import poisson
 from framedose.errors import CalibrationError, ConfigurationError, ImageError
 from framedose.micrograph import Micrograph
 
@@ -250,7 +249,7 @@ def _counting_noise(expected: Floats, camera: Camera, rng: np.random.Generator) 
     field = np.pad(expected, after, mode="symmetric")
     frequency = nyquist_frequencies((shape[0], shape[1]))
     transfer = camera.mtf(frequency) if camera.noise_transfer is None else camera.noise_transfer.at(frequency)
-    white = np.float32(np.sqrt(camera.excess_noise)) * (poisson(field, rng) - field.astype(np.float32))
+    white = np.float32(np.sqrt(camera.excess_noise)) * (_poisson(field, rng) - field.astype(np.float32))
     noise: Image = scipy.fft.irfft2(scipy.fft.rfft2(white) * transfer.astype(np.float32), s=shape)
     return noise[_MARGIN : _MARGIN + y, _MARGIN : _MARGIN + x]
 
@@ -259,6 +258,13 @@ def _readout(shape: tuple[int, ...], camera: Camera, share: float, rng: np.rando
     """Return r (y, x): variance (1 - p²) N_0, mean (1 - p) times that of the camera's readout."""
     variance = (1 - share**2) * camera.readout
     if camera.readout_noise == "gaussian":
-        return np.sqrt(variance) * rng.normal(size=shape)
+        return rng.normal(scale=np.sqrt(variance), size=shape)
     # Poisson counts have the mean (1 - p²) N_0, and p y brings p N_0: together p (1 - p) N_0 too much.
-    return poisson(np.full(shape, variance), rng) - share * (1 - share) * camera.readout
+    counts = _poisson(np.full(shape, variance), rng).astype(np.float64)
+    return counts - share * (1 - share) * camera.readout
+
+
+def _poisson(mean: Floats, rng: np.random.Generator) -> Image:
+    from framedose.camera.poisson import poisson  # numba is imported only where it computes
+
+    return poisson(mean, rng)

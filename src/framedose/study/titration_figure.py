@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,14 +37,15 @@ def titration_figure(
     """
     shown = [steps[index] for index in np.unique(np.linspace(0, len(steps) - 1, _MOST_FRAMES).round().astype(int))]
     figure = Figure(figsize=(max(7.0, 1.9 * len(shown)), 6.0), layout="constrained")
-    frames, curves = figure.subfigures(2, 1, height_ratios=(2, 3))
+    parts: Any = figure.subfigures(2, 1, height_ratios=(2, 3))
+    frames, curves = parts
     for axes, step in zip(frames.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         _draw(axes, step, sampling)
     area, f1 = curves.subplots(1, 2)
     doses = [step.row.dose_per_area for step in steps]
     _curve(area, doses, [step.row.area_nm2 for step in steps], _BLUE, "o-", "area of the mask [nm²]")
     _curve(f1, doses, [step.row.f1 for step in steps], _RED, "s--", "F1 against the own mask at full dose")
-    f1.set_ylim(0, 1.02)
+    f1.set_ylim(0, 1.05)
     figure.suptitle("\n".join([title, *notes]), fontsize=9)
     write_figure(figure, path)
 
@@ -55,7 +56,7 @@ def _draw(axes: Axes, step: Step, sampling: float) -> None:
     if step.mask.any() and not step.mask.all():
         draw_outline(axes, step.mask)
     draw_scale_bar(axes, step.image.shape[1], sampling)
-    axes.set_title(f"{step.row.dose_per_area:.3g} e/Å²", fontsize=9)
+    axes.set_title(f"{step.row.dose_per_area:.4g} e/Å²", fontsize=9)
 
 
 def _curve(
@@ -68,4 +69,4 @@ def _curve(
     axes.set(xscale="log", xlabel="dose [e/Å²]", ylabel=label)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="lower right")
