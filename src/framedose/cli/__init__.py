@@ -23,6 +23,7 @@ _COMMANDS = {
     "evaluate": "Find the dose limits of networks on a series of rising dose.",
     "compare": "Compare two evaluated networks on the same frames.",
     "calibrate": "Measure the noise of a camera on vacuum frames.",
+    "titrate": "Show what a network would see of a real micrograph at lower doses.",
     "weights": "List trained networks, show what made them, export them as ONNX.",
 }
 _USAGE = {
@@ -34,6 +35,7 @@ _USAGE = {
     "calibrate": "FILES... [OPTIONS]",
     "evaluate": "INPUTS... [OPTIONS]",
     "compare": "FIRST SECOND [OPTIONS]",
+    "titrate": "FILE --camera CAMERA --doses DOSES [OPTIONS]",
 }
 
 

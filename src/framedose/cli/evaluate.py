@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def evaluate(
     *inputs: Path,
     network: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    baselines: Path | None = None,
     threshold: float = 0.9,
     split: str | None = None,
     sampling: float | None = None,
@@ -41,6 +42,8 @@ def evaluate(
 
       framedose evaluate replica --network my_filters:bragg --threshold 0.5
 
+      framedose evaluate framedose-study --baselines framedose-study --out with-baselines
+
       framedose evaluate series.dm4 --doses doses.csv --camera oneview
 
     Parameters
@@ -50,6 +53,8 @@ def evaluate(
     network
         unet, msdnet, a .safetensors or .onnx file, or MODULE:FUNCTION; LABEL=... names it. May be given several times.
         Both shipped networks by default.
+    baselines
+        Folder of a dataset or a study: evaluate the three classical filters too, tuned on its validation images.
     threshold
         Least probability, between 0 and 1, for a pixel to belong to a particle.
     split
@@ -78,6 +83,7 @@ def evaluate(
     from framedose.evaluation.summary import EvaluationConfig, NetworkResult
     from framedose.study.evaluate import evaluate as run
     from framedose.study.evaluate import load_predictors, open_series
+    from framedose.study.predictors import tuned_baselines
     from framedose.study.report import headline
 
     if not inputs:
@@ -88,11 +94,15 @@ def evaluate(
     config = build(EvaluationConfig, values, where="options")
     if len(inputs) == 1 and (inputs[0] / "images.zarr").exists():
         series, recipe = open_series(inputs[0], split)
-        summed = recipe.binning
-        results = run(
-            load_predictors(network or ["unet", "msdnet"]), series, out, config=config, seed=seed, pixels_summed=summed
-        )
+        predictors = load_predictors(network or ["unet", "msdnet"])
+        if baselines is not None:
+            predictors |= tuned_baselines(baselines, threshold=threshold)
+        results = run(predictors, series, out, config=config, seed=seed, pixels_summed=recipe.binning)
     else:
+        if baselines is not None:
+            raise ConfigurationError(
+                "--baselines goes with a simulated series, whose validation images they are tuned on."
+            )
         recorded = _recorded(inputs, sampling, doses, camera, seed)
         predictors = load_predictors(network or ["unet", "msdnet"])
         results = run(predictors, recorded, out, config=config, seed=seed, truth_frames=truth_frames)

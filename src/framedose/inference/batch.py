@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import csv
-import errno
 import hashlib
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +13,12 @@ import numpy as np
 
 from framedose.atomic import write_aside, write_json
 from framedose.camera.passport import CameraPassport, load_passport
-from framedose.errors import ConfigurationError, FramedoseError, OutputError, OutputExistsError
+from framedose.errors import ConfigurationError
 from framedose.files import Frames, read
 from framedose.files.writer import tiff_writer
 from framedose.inference.overlay import write_overlay
 from framedose.inference.predict import check
+from framedose.inference.results import new_folder, refuse_used_folder
 from framedose.inference.segment import check_options, segment
 from framedose.micrograph import Micrograph
 from framedose.progress import progress
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
 
 # Checking fewer frames than this takes no time that needs a progress bar.
 _MANY = 50
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,7 @@ def segment_files(
     paths = [Path(file) for file in files]
     out = Path(out)
     check_options(threshold=threshold, dose=dose)
-    _refuse_used_folder(out)
+    refuse_used_folder(out)
     _refuse_equal_names(paths)
     dose_of = _dosed(dose, None if camera is None else load_passport(camera))
     inputs = [read(path, sampling=sampling, allow_unequal=allow_unequal) for path in paths]
@@ -127,7 +123,7 @@ def segment_files(
     every_frame = (one for frames in inputs for one in frames)
     for micrograph in progress(every_frame, total=total, label="check") if total > _MANY else every_frame:
         check(micrograph, loaded)
-    with _new_folder(out) as folder:
+    with new_folder(out) as folder:
         work = (row for frames in inputs for row in _segment_each(frames, loaded, folder, threshold, dose_of))
         rows = list(progress(work, total=total, label="segment"))
         settings = {
@@ -215,44 +211,6 @@ def _refuse_equal_names(paths: Sequence[Path]) -> None:
             raise ConfigurationError(
                 f"{other} and {path} would both write {name}_mask.tif; segment them apart, each with its --out."
             )
-
-
-def _refuse_used_folder(out: Path) -> None:
-    if out.is_dir():
-        entries = sorted(entry.name for entry in out.iterdir())
-        if entries:
-            raise OutputExistsError(
-                f"--out {str(out)!r} holds {entries[0]!r} already, nothing is overwritten: choose another --out."
-            )
-    elif out.exists():
-        raise OutputExistsError(f"--out {str(out)!r} is a file, choose another --out.")
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """Give a hidden folder beside ``out`` to fill, and make it ``out`` when the block ends well."""
-    # What a killed process leaves says that it is not a result.
-    aside = out.absolute().with_name(f".{out.absolute().name}.unfinished-{uuid.uuid4().hex[:8]}")
-    try:
-        aside.mkdir(parents=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"--out {str(out)!r} cannot be made: {error.strerror}. Choose another --out."
-        ) from error
-    try:
-        yield aside
-        if out.exists():
-            out.rmdir()  # Empty, or another process has filled it meanwhile and this raises.
-        aside.rename(out)
-    except BaseException as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        if isinstance(error, OSError) and not isinstance(error, FramedoseError):
-            # NumPy reports a full disk without a number, as "100 requested and 60 written".
-            full = error.errno is None or error.errno in _DISK_FULL
-            remedy = "Free some space, or choose another --out" if full else "Choose another --out"
-            reason = error.strerror or str(error)
-            raise OutputError(f"--out {str(out)!r} cannot be written: {reason}. Nothing was kept. {remedy}.") from error
-        raise
 
 
 def _write_csv(path: Path, rows: Sequence[SegmentedFrame]) -> None:

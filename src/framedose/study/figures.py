@@ -19,7 +19,14 @@ from framedose.study.panels import write_figure
 
 Networks = Mapping[str, NetworkResult]
 
-_STYLES = [("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#CC79A7", ":", "D")]
+_STYLES = [
+    ("#0072B2", "-", "o"),
+    ("#D55E00", "--", "s"),
+    ("#009E73", "-.", "^"),
+    ("#CC79A7", ":", "D"),
+    ("#56B4E9", "-", "v"),
+    ("#E69F00", "--", "P"),
+]
 _DASHES = (0, (5, 4))
 
 

@@ -1,6 +1,12 @@
 """How figures and the report write names and numbers."""
 
-_NETWORKS = {"unet": "U-net", "msdnet": "MSD-net"}
+_NETWORKS = {
+    "unet": "U-net",
+    "msdnet": "MSD-net",
+    "bragg_otsu": "Bragg filter",
+    "local_variance": "local variance",
+    "matched_lattice": "matched lattice filter",
+}
 
 
 def network_label(name: str) -> str:

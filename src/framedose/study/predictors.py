@@ -1,4 +1,4 @@
-"""What can be evaluated: shipped networks, weights, ONNX files, and functions of the user's own."""
+"""What can be evaluated: shipped networks, weights, ONNX files, functions of the user's own, and the baselines."""
 
 import importlib
 import sys
@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
-from framedose.config import Range
+from framedose.config import Range, digest
+from framedose.dataset.folder import IMAGES
+from framedose.dataset.store import ImageSet
 from framedose.errors import ConfigurationError, MissingPackageError, WeightsError
+from framedose.evaluation.baselines import BraggOtsu, LocalVariance, MatchedLattice, tune
 from framedose.evaluation.series import Images, Predict
 from framedose.networks.weights import load_network
+from framedose.progress import progress
 from framedose.provenance import file_digest
 from framedose.resample import resample, resample_to_shape
 
@@ -80,6 +85,45 @@ def load_predictor(name: str) -> Predictor:
     network = load_network(name)
     metadata = network.metadata
     return Predictor(network.name, network.probability, metadata.sampling, metadata.weights_sha256)
+
+
+def tuned_baselines(folder: Path, *, threshold: float) -> dict[str, Predictor]:
+    """Return the classical baselines, tuned on the validation images of a dataset.
+
+    Their scores are shifted in the logit so that the threshold that each was tuned to stands at ``threshold``.
+
+    Parameters
+    ----------
+    folder
+        Of a dataset or a study, with pixels of the size of the series that they are for.
+    threshold
+        That of the evaluation.
+    """
+    images = ImageSet(folder / IMAGES, "validation")
+    pairs = [images.load(index, 0) for index in range(images.shape[0])]
+    frames, masks = (np.stack(part) for part in zip(*pairs, strict=True))
+    sizes = images.conditions["sampling"][:, 0]
+    middle = float(np.median(sizes))
+    predictors = {}
+    for baseline in progress((BraggOtsu(), LocalVariance(), MatchedLattice()), total=3, label="tune baselines"):
+        tuning = tune(baseline, frames, masks, middle)
+        known = Range(low=float(sizes.min()), high=float(sizes.max()))
+        name = tuning.baseline.name
+        sha256 = digest([tuning.baseline.model_dump(mode="json"), middle])
+        predictors[name] = Predictor(name, _shifted(tuning.baseline, middle, threshold), known, sha256)
+    return predictors
+
+
+def _shifted(baseline: BraggOtsu | LocalVariance | MatchedLattice, sampling: float, threshold: float) -> Predict:
+    shift = logit(threshold) - logit(baseline.threshold)
+
+    def predict(frames: Images) -> Images:
+        scores = np.clip(baseline.score(frames, sampling), 1e-7, 1 - 1e-7)
+        # What was at its threshold must stay there in spite of rounding.
+        shifted: Images = np.where(scores == np.float32(baseline.threshold), threshold, expit(logit(scores) + shift))
+        return shifted.astype(np.float32)
+
+    return predict
 
 
 def _function(module: str, function: str) -> Predictor:

@@ -28,8 +28,9 @@ _LAPTOP: dict[str, Any] = {
         "binning": 4,
     },
     "unet": {
-        "network": {"width": 16, "convolutions": 2},
-        "training": {"steps": 6000, "batch": 4, "validate_every": 250, **_COSINE},
+        # In the same time more steps of a narrower network are worth more: benchmarks/ablation.py, docs/training.md.
+        "network": {"width": 8, "convolutions": 2},
+        "training": {"steps": 12000, "batch": 4, "validate_every": 500, **_COSINE},
     },
     "msdnet": {
         "network": {"activation": "leaky_relu", "negative_slope": 0.1},
