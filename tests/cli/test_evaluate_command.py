@@ -107,6 +107,48 @@ def test_two_files_can_be_compared_later(here, evaluated, capsys):
     assert json.loads((here / "comparison.json").read_text())["verdict"] in said
 
 
+def test_an_experiment_is_planned_from_limits(evaluated, capsys):
+    words = ["--dose-rate", "500", "--camera-rate", "40", "--budget", "5000"]
+    assert main(["plan", str(evaluated), *words]) == 0
+    said = capsys.readouterr().out
+    assert "spread, 500 e/Å2/s, budget 5000 e/Å2, spent after 10 s" in said
+    assert "Assumed:" in said
+    plans = json.loads((evaluated / "plan.json").read_text())
+    assert [one["network"] for one in plans] == ["spread", "eager one"]
+    limit = json.loads((evaluated / "results.json").read_text())["networks"]["spread"]["dose_50_true_positive"]
+    assert plans[0]["needs"][1]["dose"] == limit["value"]
+
+
+def test_a_plan_can_simulate_its_own_series(here, capsys):
+    recipe = ["--camera", "counting", "--sampling", "0.2", "--gpts", "128", "--binning", "2", "--margin", "8"]
+    specimen = ["--specimen.radius.low", "4", "--specimen.radius.high", "6", "--preset", "paper"]
+    waves = ["--exit_wave.sampling", "0.2", "--exit_wave.band_limit", "1.6", "--structures", "2", "--workers", "1"]
+    network = ["--network", "my_filters:spread", "--dose-rate", "100", "--out", "my plan"]
+    assert main(["plan", *recipe, *specimen, *waves, *network]) == 0
+    assert "100 e/Å2/s" in capsys.readouterr().out
+    made = yaml.safe_load((here / "my plan" / "series" / "recipe" / "complete.yaml").read_text())
+    assert made["conditions"]["sampling"]["high"] == 0.2
+    assert (here / "my plan" / "limits" / "plan.json").exists()
+    assert main(["plan", "my plan/limits", "--dose-rate", "100", "--sampling", "0.1"]) == 2
+    assert "give it alone" in capsys.readouterr().err
+    assert main(["plan", "replica", "--dose-rate", "100"]) == 2
+    assert "holds no results.json" in capsys.readouterr().err
+    assert main(["plan", "my plan/limits", "--dose-rate", "-1"]) == 2
+    assert "--dose-rate must be positive" in capsys.readouterr().err
+
+
+def test_baselines_are_tuned_and_stand_beside_networks(here, series, capsys):
+    small = ["--structures", "2", "--validation_structures", "3", "--image_epochs", "1", "--workers", "1"]
+    assert main(["simulate", "recipe.yaml", *small, "--conditions.dose.low", "3000", "--out", "training"]) == 0
+    words = ["--network", "my_filters:spread", "--baselines", "training", "--resamples", "100", "--out", "beside"]
+    assert main(["evaluate", "replica", *words]) == 0
+    assert "matched lattice filter" in capsys.readouterr().out
+    results = json.loads((here / "beside" / "results.json").read_text())["networks"]
+    assert list(results) == ["spread", "bragg_otsu", "local_variance", "matched_lattice"]
+    # Otsu parts vacuum into two classes as well.
+    assert results["bragg_otsu"]["vacuum_false_area_max"] > 0.1
+
+
 def recorded(folder):
     """Frames of fringes in a disc at rising dose, in counts of the OneView passport, and their doses as CSV."""
     passport = load_passport("oneview")

@@ -22,6 +22,7 @@ _COMMANDS = {
     "segment": "Segment the particles in real micrographs.",
     "evaluate": "Find the dose limits of networks on a series of rising dose.",
     "compare": "Compare two evaluated networks on the same frames.",
+    "plan": "Plan an experiment from dose limits: exposure, frame rate, frames to sum.",
     "calibrate": "Measure the noise of a camera on vacuum frames.",
     "titrate": "Show what a network would see of a real micrograph at lower doses.",
     "weights": "List trained networks, show what made them, export them as ONNX.",
@@ -35,6 +36,7 @@ _USAGE = {
     "calibrate": "FILES... [OPTIONS]",
     "evaluate": "INPUTS... [OPTIONS]",
     "compare": "FIRST SECOND [OPTIONS]",
+    "plan": "[EVALUATION or RECIPE.yaml] --dose-rate RATE [OPTIONS]",
     "titrate": "FILE --camera CAMERA --doses DOSES [OPTIONS]",
 }
 

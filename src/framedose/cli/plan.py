@@ -1,0 +1,189 @@
+"""``framedose plan``: an experiment from dose limits."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from framedose.cli.settings import camera_settings, parse_settings, refuse
+from framedose.config import build, merged, read_yaml
+from framedose.errors import ConfigurationError, FileFormatError
+
+if TYPE_CHECKING:
+    from framedose.evaluation.plan import Need, Plan
+
+_OPTIONS = (
+    "dose-rate",
+    "camera-rate",
+    "budget",
+    "camera",
+    "sampling",
+    "network",
+    "preset",
+    "structures",
+    "workers",
+    "seed",
+    "out",
+)
+
+
+def plan(
+    *words: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    dose_rate: float,
+    camera_rate: float | None = None,
+    budget: float | None = None,
+    camera: str | None = None,
+    sampling: float | None = None,
+    network: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    preset: str = "general",
+    structures: int = 20,
+    workers: int | None = None,
+    seed: int = 0,
+    out: Path = Path("framedose-plan"),
+) -> None:
+    """Plan an experiment: exposure, frame rate and frames to sum for detection and for segmentation.
+
+    Give the folder of an evaluation, and its limits are used. Give a recipe, or nothing but options, and a series of
+    your structures with your camera and pixel size is simulated and the networks evaluated on it first (some minutes;
+    a plan that was stopped goes on). Every setting of the recipe has a dotted name, as in "framedose simulate".
+
+    Examples:
+
+      framedose plan limits --dose-rate 500 --camera-rate 40 --budget 5000
+
+      framedose plan --camera oneview --sampling 0.15 --dose-rate 500 --specimen.element Pt
+
+      framedose plan recipe.yaml --camera camera.yaml --dose-rate 1000 --network mine/unet.safetensors
+
+    Parameters
+    ----------
+    dose_rate
+        Dose rate at the specimen in e/Å2/s.
+    camera_rate
+        Frames of the camera in a second: then also how many to sum.
+    budget
+        Accumulated dose that the specimen stands, in e/Å2: then also how many frames that allows.
+    camera
+        Passport of the camera, from "framedose calibrate", or a shipped one.
+    sampling
+        Pixel size of the camera in Å.
+    network
+        unet, msdnet or a .safetensors file; may be given several times. Both shipped networks by default.
+    preset
+        What the recipe starts from.
+    structures
+        Particles of the simulated series.
+    workers
+        Processes of the simulation; one for each core by default.
+    seed
+        Seed of the simulation.
+    out
+        Folder for the simulated series and its evaluation: new, or this plan's own.
+    """
+    from framedose.atomic import write_json
+    from framedose.evaluation.plan import plan as run
+    from framedose.evaluation.summary import NetworkResult
+
+    inputs, changes = parse_settings(words, _OPTIONS)
+    refuse(inputs[1:])
+    for name, value in (("dose-rate", dose_rate), ("camera-rate", camera_rate), ("budget", budget)):
+        if value is not None and not value > 0:
+            raise ConfigurationError(f"--{name} must be positive, got {value}.")
+    folder = Path(inputs[0]) if inputs else None
+    if folder is None or not folder.is_dir():
+        given = read_yaml(folder, name="The recipe") if folder is not None else {}
+        given = merged(given, changes)
+        if camera is not None:
+            given = merged(given, {"camera": camera_settings(camera)})
+        if sampling is not None:
+            given = merged(given, {"conditions": {"sampling": {"low": sampling, "high": sampling}}})
+        folder = _evaluated(given, preset, network or ["unet", "msdnet"], structures, workers, seed, out)
+    elif changes or camera or sampling or network:
+        raise ConfigurationError("The folder of an evaluation has its structures, camera and networks: give it alone.")
+    results = folder / "results.json"
+    if not results.is_file():
+        raise FileFormatError(f"{str(folder)!r} holds no results.json: give the folder of framedose evaluate or study.")
+    networks = json.loads(results.read_text(encoding="utf-8"))["networks"]
+    plans = [
+        run(
+            name,
+            NetworkResult.model_validate(result),
+            dose_rate=dose_rate,
+            camera_rate=camera_rate,
+            budget=budget,
+        )
+        for name, result in networks.items()
+    ]
+    for one in plans:
+        _print(one)
+    write_json(folder / "plan.json", [one.model_dump() for one in plans])
+    print(
+        f"Assumed: the specimens, conditions and camera of the series in {folder} (its report says which), one readout "
+        f"a frame, and no damage or motion within a frame. All numbers: {folder / 'plan.json'}"
+    )
+
+
+def _evaluated(
+    given: dict[str, Any],
+    preset: str,
+    network: list[str],
+    structures: int,
+    workers: int | None,
+    seed: int,
+    out: Path,
+) -> Path:
+    """Simulate a series, evaluate networks on it, and return the folder of that."""
+    from framedose.dataset.folder import make_dataset
+    from framedose.dataset.recipe import DatasetRecipe
+    from framedose.dataset.workers import cores
+    from framedose.dataset.workers import workers as start
+    from framedose.evaluation.summary import EvaluationConfig
+    from framedose.study.config import study_config
+    from framedose.study.evaluate import evaluate, load_predictors, open_series
+    from framedose.study.series import evaluation_series
+
+    recipe = build(DatasetRecipe, merged(study_config(preset).dataset.model_dump(), given), where="recipe")
+    counts = {"structures": structures, "support_frames": max(2, structures // 3), "vacuum_frames": 4}
+    config = build(EvaluationConfig, counts, where="options")
+    predictors = load_predictors(network)
+    make_dataset(
+        recipe,
+        seed,
+        out / "series",
+        partial(start, workers or cores()),
+        given=given,
+        series=evaluation_series(recipe, config),
+    )
+    series, _ = open_series(out / "series")
+    evaluate(predictors, series, out / "limits", config=config, seed=seed, pixels_summed=recipe.binning)
+    return out / "limits"
+
+
+def _print(plan: Plan) -> None:
+    from framedose.study.labels import network_label
+
+    print(f"{network_label(plan.network)}, {plan.dose_rate:g} e/Å2/s", end="")
+    print(f", budget {plan.budget:g} e/Å2, spent after {plan.budget_seconds:.3g} s" if plan.budget else "")
+    for need in plan.needs:
+        print(f"  {need.aim}: {_line(need)}")
+
+
+def _line(need: Need) -> str:
+    if need.dose is None or need.exposure is None or need.frame_rate is None:
+        return "at none of the tested doses"
+    ends = (f"{end:.3g}" if end is not None else "beyond the tested doses" for end in (need.dose_low, need.dose_high))
+    parts = [
+        f"{need.dose:.3g} e/Å2 ({' to '.join(ends)})",
+        f"{need.exposure:.3g} s a frame",
+        f"{need.frame_rate:.3g} frames/s",
+    ]
+    if need.frames_to_sum is not None:
+        parts.append(f"{need.frames_to_sum} camera frames summed")
+    if need.frames_in_budget is not None:
+        sure = "none" if need.frames_in_budget_low is None else need.frames_in_budget_low
+        parts.append(f"{need.frames_in_budget} frames in the budget ({sure} for certain)")
+    return ", ".join(parts)

@@ -1,0 +1,40 @@
+import pytest
+
+from framedose.errors import ConfigurationError
+from framedose.evaluation.limits import DoseLimit
+from framedose.evaluation.plan import plan
+
+
+class Result:
+    """The limits that a plan looks at."""
+
+    first_detection = DoseLimit(value=20.0, low=15.0, high=30.0, level=0.95, at_or_below=False)
+    dose_50_true_positive = DoseLimit(value=50.0, low=40.0, high=None, level=0.95, at_or_below=False)
+    dose_50_area = DoseLimit(value=45.0, low=40.0, high=60.0, level=0.95, at_or_below=False)
+    dose_converged = None
+    dose_converged_interval = (None, None)
+
+
+def test_exposure_rate_sum_and_budget_are_those_of_the_dose():
+    result = plan("unet", Result, dose_rate=500.0, camera_rate=40.0, budget=1000.0)
+    assert result.budget_seconds == 2
+    detected, half, converged = result.needs
+    assert detected.exposure == pytest.approx(0.04)
+    assert detected.frame_rate == pytest.approx(25)
+    assert detected.frames_to_sum == 2  # 1.6 of 12.5 e/Å2 each
+    assert (detected.frames_in_budget, detected.frames_in_budget_low) == (50, 33)
+    # 50 e/Å2 are four frames exactly: not five, by rounding.
+    assert half.frames_to_sum == 4
+    assert (half.frames_in_budget, half.frames_in_budget_low) == (20, None)
+    assert (converged.dose, converged.exposure, converged.frames_in_budget) == (None, None, None)
+
+
+def test_without_camera_and_budget_nothing_is_said_of_them():
+    need = plan("unet", Result, dose_rate=500.0).needs[0]
+    assert (need.frames_to_sum, need.frames_in_budget) == (None, None)
+
+
+@pytest.mark.parametrize("values", [{"dose_rate": 0.0}, {"dose_rate": 5.0, "budget": float("nan")}])
+def test_numbers_that_are_none_are_refused(values):
+    with pytest.raises(ConfigurationError, match="must be positive"):
+        plan("unet", Result, **values)
