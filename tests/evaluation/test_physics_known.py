@@ -86,7 +86,10 @@ def monte_carlo(request):
     model = FrameModel(REAL, (SIZE // binning,) * 2, binning)
     template = observer_template(model, one - zero, electrons)
     background = model.expected(zero, electrons)
-    seen = [observer_statistic(drawn(binning, image, name=f"{i}"), template, background) for i, image in enumerate((zero, one))]
+    seen = [
+        observer_statistic(drawn(binning, image, name=f"{i}"), template, background)
+        for i, image in enumerate((zero, one))
+    ]
     return model, one - zero, electrons, seen
 
 

@@ -24,7 +24,7 @@ MODEL = FrameModel(CAMERA, (SIZE // BINNING,) * 2, BINNING)
 ELECTRONS = 20.0
 
 
-def templates(contrast=0.14):
+def templates(contrast=0.11):
     """Four particles of different fringes and sizes: difference images and masks."""
     y, x = np.mgrid[:SIZE, :SIZE]
     differences, masks = [], []
@@ -97,7 +97,7 @@ def reliability(probability, truth, bins=10):
     index = np.minimum((probability * bins).astype(int), bins - 1)
     for which in range(bins):
         sums = np.where(index == which, probability - truth, 0).sum(axis=(1, 2))
-        if np.count_nonzero(sums) > 50:
+        if np.count_nonzero(sums) > 35:
             deviations.append(sums.mean() / (sums.std() / np.sqrt(len(sums))))
     return np.array(deviations)
 
@@ -111,11 +111,11 @@ def test_probabilities_are_calibrated_on_frames_drawn_from_the_prior():
     # Neither hopeless nor certain: the test says something.
     present = truth.any(axis=(1, 2))
     called = log_evidence(evidences) > 0
-    assert 0.75 < (called == present).mean() < 0.99
+    assert 0.7 < (called == present).mean() < 0.95
     deviations = reliability(probability, truth)
-    assert len(deviations) >= 6
+    assert len(deviations) >= 8
     assert np.abs(deviations).max() < 5
-    # It tells: a twice as strong evidence, and another prior, are not calibrated.
+    # It tells: with another prior, or another dose, they are not calibrated.
     for wrong in (
         particle_probability(residuals, bank, ELECTRONS, evidences, prior=0.1),
         particle_probability(residuals, bank, 2 * ELECTRONS, log_evidences(residuals, bank, 2 * ELECTRONS)),

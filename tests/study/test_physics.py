@@ -114,9 +114,7 @@ def test_free_particles_leave_vacuum_and_films_stay():
 
 def test_settings_that_cannot_give_the_curves_are_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="false_share 0.01 needs at least 100"):
-        physics_curves(
-            RECIPE, EVALUATION, CONFIG.model_copy(update={"false_share": 0.01}), seed=1, folder=tmp_path
-        )
+        physics_curves(RECIPE, EVALUATION, CONFIG.model_copy(update={"false_share": 0.01}), seed=1, folder=tmp_path)
     low = CONFIG.model_copy(update={"doses": DoseGrid(low=1, high=500, count=4)})
     with pytest.raises(ConfigurationError, match=r"doses\.high"):
         physics_curves(RECIPE, EVALUATION, low, seed=1, folder=tmp_path)

@@ -109,9 +109,7 @@ def physics_curves(
     return result
 
 
-def _missing(
-    run: Runner, make: Callable[[int], None], path: Callable[[int], Path], count: int, label: str
-) -> None:
+def _missing(run: Runner, make: Callable[[int], None], path: Callable[[int], Path], count: int, label: str) -> None:
     """Make what is not on disk yet."""
     todo = [index for index in range(count) if not path(index).exists()]
     if todo:
@@ -144,9 +142,7 @@ def _known(
         doses=doses.tolist(),
         d_prime=np.median([curve["d_prime"] for curve in curves], axis=0).tolist(),
         reached=shares.mean(axis=0).tolist(),
-        dose=dose_reached(
-            doses, shares, target, level=evaluation.level, resamples=evaluation.resamples, rng=rng
-        ),
+        dose=dose_reached(doses, shares, target, level=evaluation.level, resamples=evaluation.resamples, rng=rng),
     )
 
 

@@ -111,7 +111,9 @@ def count_separation(
     return Separation(distance, *(np.sqrt(each * (image * weight**2).sum()) for image in (zero, one)))
 
 
-def count_skewness(with_particle: npt.ArrayLike, without: npt.ArrayLike, electrons: float, *, least: float = 1e-6) -> float:
+def count_skewness(
+    with_particle: npt.ArrayLike, without: npt.ArrayLike, electrons: float, *, least: float = 1e-6
+) -> float:
     """Return the skewness of the likelihood ratio without the particle; parameters of :func:`count_separation`."""
     one, zero = _intensities(with_particle, without, least)
     weight = np.log(one / zero)
@@ -179,7 +181,9 @@ def frame_d_prime(
     return signal_d_prime(model, model.transferred(difference), electrons, mean=mean)
 
 
-def signal_d_prime(model: FrameModel, signal: npt.NDArray[Any], electrons: npt.ArrayLike, *, mean: float = 1.0) -> Floats:
+def signal_d_prime(
+    model: FrameModel, signal: npt.NDArray[Any], electrons: npt.ArrayLike, *, mean: float = 1.0
+) -> Floats:
     """Return d' as :func:`frame_d_prime`, for a difference that the camera has passed already (``transferred``)."""
     power = np.abs(scipy.fft.rfft2(np.asarray(signal, dtype=np.float64))) ** 2
     each = np.asarray(electrons, dtype=np.float64)

@@ -136,9 +136,7 @@ def detection(
 def _limit(
     doses: npt.ArrayLike, mean: Floats, means: Floats, target: float, level: float, structures: int
 ) -> DoseLimit:
-    low, high = percentile_interval(
-        [crossing(doses, row, target) for row in means], level=level, structures=structures
-    )
+    low, high = percentile_interval([crossing(doses, row, target) for row in means], level=level, structures=structures)
     value = finite(crossing(doses, mean, target))
     at_or_below = bool(isotonic(mean)[0] >= target)
     return DoseLimit(value=value, low=finite(low), high=finite(high), level=level, at_or_below=at_or_below)
