@@ -7,15 +7,17 @@ from scipy.stats import norm
 from framedose.camera.mtf import TransferCurve
 from framedose.camera.noise import Camera, detect, sum_pixels
 from framedose.errors import ImageError
-from framedose.evaluation.physics.frames import FrameModel
-from framedose.evaluation.physics.known import (
+from framedose.evaluation.physics.counts import (
     count_separation,
     count_skewness,
-    electrons_for,
     electrons_to_count,
+    log_likelihood_ratio,
+)
+from framedose.evaluation.physics.frames import FrameModel
+from framedose.evaluation.physics.prewhitening import (
+    electrons_for,
     frame_d_prime,
     frame_separation,
-    log_likelihood_ratio,
     observer_statistic,
     observer_template,
     patch_d_primes,

@@ -7,8 +7,8 @@ from scipy.stats import norm
 from framedose.camera.noise import Camera, detect, sum_pixels
 from framedose.errors import ConfigurationError, ImageError
 from framedose.evaluation.physics.frames import FrameModel
-from framedose.evaluation.physics.known import frame_d_prime, observer_statistic, observer_template
 from framedose.evaluation.physics.limits import detection, dose_reached
+from framedose.evaluation.physics.prewhitening import frame_d_prime, observer_statistic, observer_template
 from framedose.evaluation.physics.task import (
     TemplateBank,
     log_evidence,
@@ -121,8 +121,14 @@ def test_probabilities_are_calibrated_on_frames_drawn_from_the_prior():
         particle_probability(residuals, bank, 2 * ELECTRONS, log_evidences(residuals, bank, 2 * ELECTRONS)),
     ):
         assert np.abs(reliability(wrong, truth)).max() > 5
-    # The evidence is a likelihood ratio: without a particle exp of it has the mean 1.
-    ratio = np.exp(log_evidence(evidences)[~present])
+
+
+def test_evidence_averages_to_one_without_a_particle():
+    # Little contrast: the mean of the exponential of a strong statistic is made by frames that are too rare to draw.
+    differences, masks = templates(contrast=0.05)
+    residuals = frames_of(np.ones((1000, SIZE, SIZE)), "null") - ELECTRONS * BINNING**2
+    ratio = np.exp(log_evidence(log_evidences(residuals, template_bank(MODEL, differences, masks), ELECTRONS)))
+    assert ratio.std() > 0.05
     assert abs(ratio.mean() - 1) < 5 * ratio.std() / np.sqrt(len(ratio))
 
 

@@ -1,4 +1,4 @@
-"""What physics allows on a study's test series: the two curves of a known signal, and that of the network's own task."""
+"""What physics allows on a study's test series: two curves of a known signal, and that of the network's own task."""
 
 import json
 from collections.abc import Callable, Sequence

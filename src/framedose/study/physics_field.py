@@ -15,8 +15,9 @@ from framedose.camera.noise import detect, sum_pixels
 from framedose.config import Settings
 from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
 from framedose.dataset.render import expected_field, make_specimen, mask_of
+from framedose.evaluation.physics.counts import count_separation
 from framedose.evaluation.physics.frames import FrameModel
-from framedose.evaluation.physics.known import count_separation, frame_d_prime, frame_separation, patch_d_primes
+from framedose.evaluation.physics.prewhitening import frame_d_prime, frame_separation, patch_d_primes
 from framedose.evaluation.physics.task import (
     TemplateBank,
     log_evidence,

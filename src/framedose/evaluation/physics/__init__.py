@@ -1,6 +1,7 @@
 """What physics allows: three curves that are never confused.
 
-``known`` holds the two observers that know the signal exactly: the likelihood ratio on the counts before the camera,
-and the linear prewhitening observer on frames. ``task`` holds the observer that has the network's task: one of many
-particles, anywhere, or none. ``limits`` turns their scores into doses. The derivations are in docs/physics.md.
+``counts`` and ``prewhitening`` hold the two observers that know the signal exactly: (a) the likelihood ratio on the
+counts before the camera, and (b) the linear prewhitening observer on frames. ``task`` holds (c), the observer that has
+the network's task: one of many particles, anywhere, or none. ``limits`` turns their scores into doses. The derivations
+are in docs/physics.md.
 """
