@@ -1,8 +1,8 @@
 """The evaluation itself: do its intervals hold, does the observer's formula, and how much memory does it take?
 
 Coverage: made-up series with a known dose of half of the area, 24 structures of their own limits and noise each, and
-the share of those whose 68 % interval holds it. Observer: d' of the prewhitening statistic on drawn frames over that of its
-formula. Memory: the greatest of this process while the shipped U-net is evaluated on 1000 frames of 512x512 pixels
+the share of those whose 68 % interval holds it. Observer: d' of the prewhitening statistic on drawn frames over that of
+its formula. Memory: the greatest of this process while the shipped U-net is evaluated on 1000 frames of 512x512 pixels
 (fringes in a disc, 20 places at 50 doses), which are drawn as they are asked for. The last line is one JSON object.
 
     python benchmarks/evaluation.py

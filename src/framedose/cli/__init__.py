@@ -22,6 +22,7 @@ _COMMANDS = {
     "segment": "Segment the particles in real micrographs.",
     "evaluate": "Find the dose limits of networks on a series of rising dose.",
     "compare": "Compare two evaluated networks on the same frames.",
+    "physics": "Compute the doses that physics allows on a study's test series.",
     "plan": "Plan an experiment from dose limits: exposure, frame rate, frames to sum.",
     "calibrate": "Measure the noise of a camera on vacuum frames.",
     "titrate": "Show what a network would see of a real micrograph at lower doses.",
@@ -36,6 +37,7 @@ _USAGE = {
     "calibrate": "FILES... [OPTIONS]",
     "evaluate": "INPUTS... [OPTIONS]",
     "compare": "FIRST SECOND [OPTIONS]",
+    "physics": "STUDY [OPTIONS]",
     "plan": "[EVALUATION or RECIPE.yaml] --dose-rate RATE [OPTIONS]",
     "titrate": "FILE --camera CAMERA --doses DOSES [OPTIONS]",
 }

@@ -17,6 +17,7 @@ def evaluate(
     *inputs: Path,
     network: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
     baselines: Path | None = None,
+    physics: Path | None = None,
     threshold: float = 0.9,
     split: str | None = None,
     sampling: float | None = None,
@@ -55,6 +56,8 @@ def evaluate(
         Both shipped networks by default.
     baselines
         Folder of a dataset or a study: evaluate the three classical filters too, tuned on its validation images.
+    physics
+        File physics.json of "framedose physics" on the same study: drawn beside the networks.
     threshold
         Least probability, between 0 and 1, for a pixel to belong to a particle.
     split
@@ -83,6 +86,7 @@ def evaluate(
     from framedose.evaluation.summary import EvaluationConfig, NetworkResult
     from framedose.study.evaluate import evaluate as run
     from framedose.study.evaluate import load_predictors, open_series
+    from framedose.study.physics import load_physics
     from framedose.study.predictors import tuned_baselines
     from framedose.study.report import headline
 
@@ -97,7 +101,8 @@ def evaluate(
         predictors = load_predictors(network or ["unet", "msdnet"])
         if baselines is not None:
             predictors |= tuned_baselines(baselines, threshold=threshold)
-        results = run(predictors, series, out, config=config, seed=seed, pixels_summed=recipe.binning)
+        allowed = None if physics is None else load_physics(physics)
+        results = run(predictors, series, out, config=config, seed=seed, pixels_summed=recipe.binning, physics=allowed)
     else:
         if baselines is not None:
             raise ConfigurationError(

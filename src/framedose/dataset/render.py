@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from framedose.camera.noise import detect, sum_pixels
 from framedose.dataset.recipe import DatasetRecipe, Split
+from framedose.microscope.conditions import Conditions
 from framedose.microscope.optics import expected_view, wave_spectrum
 from framedose.random import generator
 from framedose.specimen.assembly import Kind, Specimen, build_specimen
@@ -76,20 +77,41 @@ def render_field(
     Parameters as those of :func:`render`, with the numbers of the images in ``images``.
     """
     spectrum = None if wave is None else wave_spectrum(wave)
-    field = recipe.gpts + 2 * recipe.margin
     inside = slice(recipe.margin, recipe.margin + recipe.gpts)
     for image in images:
         conditions, camera = split.conditions(recipe, seed, index, image), split.camera(recipe, seed, index, image)
         electrons = electrons_per_pixel(conditions.dose, conditions.sampling)
-        cell = round(recipe.extent / conditions.sampling)
-        if spectrum is None:
-            intensity = np.ones((field, field), dtype=np.float32)
-        else:
-            intensity = expected_view(spectrum, recipe.extent, cell, field, recipe.exit_wave.energy, conditions)
-            intensity = intensity.mean(axis=0) if intensity.ndim == 3 else intensity
+        intensity = expected_field(recipe, conditions, spectrum)
         frame = detect(intensity, electrons, camera, generator(seed, "noise", split.name, index, image))
         summed = sum_pixels(frame[inside, inside], recipe.binning) / (electrons * recipe.binning**2)
         yield summed.astype(np.float16), mask_of(recipe, conditions.sampling, hulls, support_hulls)
+
+
+def expected_field(
+    recipe: DatasetRecipe, conditions: Conditions, spectrum: npt.NDArray[np.complexfloating] | None
+) -> npt.NDArray[np.float32]:
+    """Return the expected intensity of an image and its margin, per incoming electron, at camera pixels.
+
+    Parameters
+    ----------
+    recipe
+        Field of view, margin and energy.
+    conditions
+        Imaging conditions; a whole number of pixels of ``sampling`` must fill the cell.
+    spectrum
+        Of the exit wave, by ``wave_spectrum``, (y, x) or (configurations, y, x); None for vacuum.
+
+    Returns
+    -------
+    array
+        float32, ``gpts + 2 * margin`` pixels per side.
+    """
+    field = recipe.gpts + 2 * recipe.margin
+    if spectrum is None:
+        return np.ones((field, field), dtype=np.float32)
+    cell = round(recipe.extent / conditions.sampling)
+    intensity = expected_view(spectrum, recipe.extent, cell, field, recipe.exit_wave.energy, conditions)
+    return np.asarray(intensity.mean(axis=0) if intensity.ndim == 3 else intensity)
 
 
 def mask_of(

@@ -166,9 +166,7 @@ class NetworkResult(Result):
     """Scores against dose."""
 
 
-def summarise(
-    measured: Measured, config: EvaluationConfig, *, seed: int, threshold: float | None = None
-) -> NetworkResult:
+def summarise(measured: Measured, config: EvaluationConfig, *, seed: int) -> NetworkResult:
     """Return scores, dose limits, null test and curves of one predictor.
 
     All bootstraps draw the same resamples of structures, for each quantity and each network, from ``seed``.
@@ -181,10 +179,8 @@ def summarise(
         Doses and levels.
     seed
         Of the bootstraps.
-    threshold
-        One of those that were measured; by default that of the objects. Those and the outlines keep theirs.
     """
-    counts = measured.counts(threshold)
+    counts = measured.counts()
     doses, area = counts.doses, counts.area_ratio
     high, tested = doses >= config.high_dose, doses >= config.null_dose
     vacuum, support = counts.vacuum_false_area, counts.support_false_area
@@ -194,7 +190,7 @@ def summarise(
         return of(doses, *values, **settings, rng=generator(seed, "bootstrap"))
 
     return NetworkResult(
-        threshold=measured.threshold if threshold is None else threshold,
+        threshold=measured.threshold,
         f1_high_dose=counts.f1[:, high].mean(),
         f1_all_particle=counts.f1_all_particle[:, high].mean(),
         first_detection=limit(first_detection, counts.predicted / counts.pixels, counts.null_area()),
@@ -211,6 +207,43 @@ def summarise(
         reliability=reliability(measured, tested),
         f1_of_frames=counts.f1[:, high].ravel().tolist(),
         curves=_curves(measured, counts, config, seed),
+    )
+
+
+class MaskScores(Result):
+    """Scores of masks whose probabilities are not known."""
+
+    doses: list[float]
+    """Frame doses [e/Å2]."""
+    area_ratio: Band
+    """Predicted over true area."""
+    f1: Band
+    """F1 of each frame."""
+    precision: list[float | None]
+    """Share of all area predicted at a dose that is particle; None where none is predicted."""
+    vacuum_false_area: list[float]
+    """Share of frames of vacuum only that is called particle, mean over frames."""
+    support_false_area: list[float] | None
+    """The same for frames of bare support; None without such frames."""
+    dose_50_area: DoseLimit
+    """Dose of half of the true area [e/Å2]."""
+    dose_50_true_positive: DoseLimit
+    """Dose at which half of the particle is predicted, whatever else is [e/Å2]."""
+
+
+def mask_scores(counts: SeriesCounts, config: EvaluationConfig, *, seed: int) -> MaskScores:
+    """Return the scores of masks; parameters as those of :func:`summarise`."""
+    support = counts.support_false_area
+    settings: dict[str, Any] = {"level": config.level, "resamples": config.resamples}
+    return MaskScores(
+        doses=counts.doses.tolist(),
+        area_ratio=_band(counts.area_ratio, config, seed),
+        f1=_band(counts.f1, config, seed),
+        precision=counts.pooled_precision,
+        vacuum_false_area=counts.vacuum_false_area.tolist(),
+        support_false_area=None if support is None else support.tolist(),
+        dose_50_area=dose_50_area(counts.doses, counts.area_ratio, **settings, rng=generator(seed, "bootstrap")),
+        dose_50_true_positive=dose_50_area(counts.doses, counts.recall, **settings, rng=generator(seed, "bootstrap")),
     )
 
 

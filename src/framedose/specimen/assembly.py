@@ -32,7 +32,8 @@ class Specimen:
     Parameters
     ----------
     atoms
-        ASE atoms in a cell (extent, extent, height) [Å], the beam along z, periodic in x and y.
+        ASE atoms in a cell (extent, extent, height) [Å], the beam along z, periodic in x and y. The atoms of the
+        particles have the tag 1, all others 0.
     hulls
         Projected convex hull of every particle, corners (m, 2), columns (y, x) [Å].
     support_hulls
@@ -45,6 +46,10 @@ class Specimen:
     hulls: tuple[npt.NDArray[np.float64], ...]
     support_hulls: tuple[npt.NDArray[np.float64], ...]
     drawn: dict[str, float]
+
+    def bare(self) -> Atoms:
+        """Return the atoms without the particles, possibly none, in the same cell and at the same places."""
+        return self.atoms[self.atoms.get_tags() == 0]
 
     def digest(self) -> str:
         """Return the SHA-256 of the atoms, rounded to 1e-6 Å: equal for equal structures only."""
@@ -94,6 +99,8 @@ def build_specimen(
     offset = extent / 2 - np.array([centre[1], centre[0], 0.0])
     for part in (*particles, support):
         part.positions += offset * [1, 1, 0]
+        # Files may bring tags of their own.
+        part.set_tags(0 if part is support else 1)
     atoms = sum(particles, support) if kind == "particle" else support
     hulls = [projected_hull(particle.positions) for particle in particles] if kind == "particle" else []
     film = config.film.draw(rng) if rng.random() < config.film_share or not len(atoms) else 0.0

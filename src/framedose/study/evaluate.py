@@ -1,5 +1,7 @@
 """Predictors on a series: measured one by one, resumable, compared in pairs, and reported."""
 
+from __future__ import annotations
+
 import json
 import os
 import time
@@ -7,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -28,6 +30,10 @@ from framedose.study.predictors import Predictor, load_predictor
 from framedose.study.recorded import RecordedSeries
 from framedose.study.report import write_report, write_tables
 from framedose.study.series import StoredSeries
+
+if TYPE_CHECKING:
+    # It loads abTEM.
+    from framedose.study.physics import PhysicsResult
 
 CARD = "evaluation.json"
 # A folder that a study or a simulation made its series in, in the order in which one is looked for.
@@ -94,6 +100,7 @@ def evaluate(
     seed: int = 0,
     truth_frames: int = 5,
     pixels_summed: int = 1,
+    physics: PhysicsResult | None = None,
 ) -> dict[str, Any]:
     """Evaluate predictors on a series, or go on with it, and return what ``results.json`` holds.
 
@@ -114,6 +121,8 @@ def evaluate(
         Frames at the end of a recorded series that make its truth.
     pixels_summed
         Of the images, for the report.
+    physics
+        What physics allows on the same structures, to be drawn beside the networks.
 
     Raises
     ------
@@ -140,7 +149,7 @@ def evaluate(
             for one, other in combinations(measured, 2)
             if isinstance(series, StoredSeries)
         }
-        figures = draw_curves(folder, results)
+        figures = draw_curves(folder, results, physics)
         if isinstance(series, StoredSeries):
             figures += draw_frames(folder, functions, series, config.threshold)
         settings = {"seed": seed, "truth_frames": truth_frames, "evaluation": config.model_dump(mode="json")}
@@ -150,7 +159,11 @@ def evaluate(
             "versions": versions(),
         }
         seconds = {"evaluation": round(time.perf_counter() - start, 1)}
-        return _written(folder, results, compared, figures, settings, provenance, seconds, pixels_summed)
+        content = _written(folder, results, compared, figures, settings, provenance, seconds, pixels_summed)
+        if physics is not None:
+            content["physics"] = physics.model_dump()
+            write_json(folder / "results.json", content)
+        return content
 
 
 def _written(

@@ -4,9 +4,12 @@ Colours are those of Okabe and Ito, which people who do not see red from green c
 its own line style and marker. Nothing here touches the global state of pyplot.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,10 @@ from matplotlib.figure import Figure
 from framedose.evaluation.summary import Band, NetworkResult
 from framedose.study.labels import network_label, number
 from framedose.study.panels import write_figure
+
+if TYPE_CHECKING:
+    # It loads abTEM.
+    from framedose.study.physics import PhysicsResult
 
 Networks = Mapping[str, NetworkResult]
 
@@ -30,15 +37,18 @@ _STYLES = [
 _DASHES = (0, (5, 4))
 
 
-def area_figure(networks: Networks, path: str | Path) -> None:
+def area_figure(networks: Networks, path: str | Path, physics: PhysicsResult | None = None) -> None:
     """Draw the area ratio against dose with the 50 % limit of each network.
 
     As in the paper (Figs. 2-4), a coloured dashed vertical line stands at each network's dose of 50 % area. Where all
     networks converge, a black one stands at the dose from which they all have, and the grey band spans the least to
-    the greatest mean area from there on.
+    the greatest mean area from there on. What physics allows is black: the area that the observer of the same task
+    sees, and, thin, the doses of detection where the signal is known exactly.
     """
     figure, axes = _canvas("predicted area / true area")
     _draw_converged(axes, networks)
+    if physics is not None:
+        _draw_physics(axes, physics)
     axes.axhline(0.5, color="0.45", linewidth=0.8)
     for name, style in zip(networks, cycle(_STYLES), strict=False):
         result = networks[name]
@@ -204,6 +214,18 @@ def _draw_curve(axes: Axes, x: list[float], y: npt.ArrayLike, style: tuple[str, 
 def _draw_band(axes: Axes, doses: list[float], band: Band, style: tuple[str, str, str], label: str) -> None:
     axes.fill_between(doses, band.low, band.high, color=style[0], alpha=0.15, linewidth=0)
     _draw_curve(axes, doses, band.mean, style, label)
+
+
+def _draw_physics(axes: Axes, physics: PhysicsResult) -> None:
+    seen = physics.segmentation
+    axes.plot(
+        seen.doses, seen.area_ratio.mean, color="black", linewidth=1.8, label="physics: observer of the same task"
+    )
+    known = {"likelihood ratio": physics.likelihood_ratio, "prewhitening": physics.prewhitening}
+    for (name, curve), line in zip(known.items(), (":", "-."), strict=True):
+        if curve.dose.value is not None:
+            label = f"signal known exactly, {name}: detected at {number(curve.dose.value)} e/Å²"
+            axes.axvline(curve.dose.value, color="black", linestyle=line, linewidth=0.7, label=label)
 
 
 def _draw_converged(axes: Axes, networks: Networks) -> None:

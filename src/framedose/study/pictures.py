@@ -1,8 +1,10 @@
 """Which figures a report has, and what is on them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +22,10 @@ from framedose.study.figures import (
 from framedose.study.frame_figures import examples_figure, overlay_figure
 from framedose.study.series import StoredSeries
 
+if TYPE_CHECKING:
+    # It loads abTEM.
+    from framedose.study.physics import PhysicsResult
+
 _COLUMNS = 5
 _CURVES: dict[str, tuple[Callable[..., None], str]] = {
     "area": (area_figure, "Segmented area against frame dose. Bands are bootstrap intervals over structures."),
@@ -34,10 +40,12 @@ _CURVES: dict[str, tuple[Callable[..., None], str]] = {
 }
 
 
-def draw_curves(folder: Path, results: Mapping[str, NetworkResult]) -> list[tuple[Path, str]]:
+def draw_curves(
+    folder: Path, results: Mapping[str, NetworkResult], physics: PhysicsResult | None = None
+) -> list[tuple[Path, str]]:
     """Draw every curve into ``folder`` and return each figure with its caption, in the order of the report."""
     for name, (draw, _) in _CURVES.items():
-        draw(results, folder / f"{name}.png")
+        draw(results, folder / f"{name}.png", **({"physics": physics} if physics and name == "area" else {}))
     return [(folder / f"{name}.png", caption) for name, (_, caption) in _CURVES.items()]
 
 
