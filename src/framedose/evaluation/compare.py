@@ -1,6 +1,8 @@
 """Two predictors on the same frames: the dose of one over that of the other, at equal threshold or false area."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,8 @@ from framedose.evaluation.limits import Floats, Result, crossing, finite, percen
 from framedose.evaluation.measure import Measured
 from framedose.evaluation.summary import Band, EvaluationConfig
 from framedose.random import generator
+
+Indices = npt.NDArray[np.int_]
 
 # Shares of the area that dose ratios are given at.
 LEVELS = (0.25, 0.5, 0.75)
@@ -82,6 +86,7 @@ def compare(
 
     Resamples draw the same structures for both, so that what is hard for both cancels. An area that is larger at the
     same threshold may be bought with false area; so both are compared again at thresholds that leave them the same.
+    Those are found on few frames without a particle, so the resamples draw these too, and find them anew.
 
     Parameters
     ----------
@@ -104,19 +109,12 @@ def compare(
     if not np.array_equal(first.doses, second.doses) or not np.array_equal(
         first.particle.sum(axis=-1), second.particle.sum(axis=-1)
     ):
-        raise ConfigurationError(
-            "Only predictors that saw the same frames can be compared: evaluate both on one series."
-        )
-    structures = len(first.particle)
-    draws = generator(seed, "bootstrap").multinomial(
-        structures, np.full(structures, 1 / structures), size=config.resamples
-    )
-    bootstrap = _Bootstrap(draws / structures, config.level)
-    both = (first, second)
-    same = [np.full(m.doses.size, np.flatnonzero(m.thresholds == np.float32(config.threshold))[0]) for m in both]
-    honest = [indices_at_false_area(m, false_area) for m in both]
-    at_threshold, at_false_area = (_setting(both, indices, bootstrap) for indices in (same, honest))
-    false = [_false_area(m.counts(config.threshold)).max() for m in both]
+        raise ConfigurationError("Only predictors that saw the same frames can be compared: evaluate both on one.")
+    both = (_Pixels(first), _Pixels(second))
+    draws = _draws(first, config.resamples, generator(seed, "bootstrap"))
+    at_threshold = _setting(both, lambda pixels, _: pixels.at_threshold(config.threshold), draws, config.level)
+    at_false_area = _setting(both, lambda pixels, draw: pixels.at_false_area(false_area, draw), draws, config.level)
+    false = [_false_area(measured.counts(config.threshold)).max() for measured in (first, second)]
     return Comparison(
         doses=first.doses.tolist(),
         equal_threshold=at_threshold,
@@ -128,79 +126,130 @@ def compare(
     )
 
 
-def indices_at_false_area(measured: Measured, false_area: float) -> npt.NDArray[np.int_]:
-    """Return for each dose (D,) the index of the least threshold at which neither false area exceeds the given one.
-
-    The mean over the frames of vacuum, and that over those of bare support, must both be no more than it. Where no
-    threshold does, it is the number of thresholds: then nothing may be called particle.
-    """
-    allowed = np.zeros((measured.thresholds.size + 1, measured.doses.size), dtype=bool)
-    allowed[-1] = True
-    for index in range(measured.thresholds.size):
-        counts = measured.counts_at(np.full(measured.doses.size, index))
-        allowed[index] = _false_area(counts) <= false_area
-    indices: npt.NDArray[np.int_] = allowed.argmax(axis=0)
-    return indices
-
-
 def _false_area(counts: SeriesCounts) -> Floats:
     """Return the greater of the mean false areas on vacuum and on bare support, (D,)."""
     vacuum, support = counts.vacuum_false_area, counts.support_false_area
     return vacuum if support is None else np.maximum(vacuum, support)
 
 
-class _Bootstrap:
-    """The same resamples of structures for everything that is compared."""
+@dataclass(frozen=True, eq=False)
+class _Draw:
+    """Weights of the structures, the frames of vacuum and those of bare support in one resample; each sums to 1."""
 
-    def __init__(self, weights: Floats, level: float) -> None:
-        self._weights, self._level = weights, level
-
-    def interval(self, statistic: Callable[..., float], *values: Floats) -> Interval:
-        """Return a statistic of the means (D,) of quantities (structures, D), with its interval."""
-        structures = self._weights.shape[1]
-        value = statistic(*(v.mean(axis=0) for v in values))
-        if structures < 2:
-            return Interval(value=finite(value), low=None, high=None)
-        samples = [statistic(*rows) for rows in zip(*(self._weights @ v for v in values), strict=True)]
-        # Both beyond the series: no ratio, and as far as one can be from telling.
-        low = np.where(np.isnan(samples), -np.inf, samples)
-        high = np.where(np.isnan(samples), np.inf, samples)
-        ends = [percentile_interval(s, level=self._level, structures=structures) for s in (low, high)]
-        return Interval(value=finite(value), low=finite(ends[0][0]), high=finite(ends[1][1]))
-
-    def band(self, values: Floats) -> Band:
-        """Return the mean of a quantity (structures, D) with its interval at each dose."""
-        mean = values.mean(axis=0)
-        if len(values) < 2:
-            return Band(mean=mean.tolist(), low=mean.tolist(), high=mean.tolist())
-        low, high = percentile_interval(self._weights @ values, level=self._level, structures=len(values))
-        return Band(mean=mean.tolist(), low=low.tolist(), high=high.tolist())
+    structures: Floats
+    vacuum: Floats
+    support: Floats
 
 
-def _setting(both: tuple[Measured, Measured], indices: list[npt.NDArray[np.int_]], bootstrap: _Bootstrap) -> Setting:
-    one, other = (m.counts_at(chosen) for m, chosen in zip(both, indices, strict=True))
-    thresholds = [np.append(m.thresholds, 1)[chosen].tolist() for m, chosen in zip(both, indices, strict=True)]
+def _draws(measured: Measured, resamples: int, rng: np.random.Generator) -> list[_Draw]:
+    """Return the plain means, and resamples after them."""
+    sizes = [len(frames) for frames in (measured.particle, measured.vacuum, measured.support)]
+    plain = _Draw(*(np.full(size, 1 / max(size, 1)) for size in sizes))
+    weights = [rng.multinomial(size, np.full(size, 1 / max(size, 1)), size=resamples) / max(size, 1) for size in sizes]
+    return [plain, *(_Draw(*parts) for parts in zip(*weights, strict=True))]
+
+
+class _Pixels:
+    """Pixels at or above every threshold (B), and above all of them."""
+
+    def __init__(self, measured: Measured) -> None:
+        self.measured = measured
+        self.hits, found = _at_least(measured.particle), _at_least(measured.background)
+        self.found = self.hits + found
+        self.truth = measured.particle.sum(axis=-1)
+        self.vacuum, self.support = (_at_least(part) / measured.pixels for part in (measured.vacuum, measured.support))
+
+    def at_threshold(self, threshold: float) -> Indices:
+        """Return the index of a threshold for each dose."""
+        (index,) = np.flatnonzero(self.measured.thresholds == np.float32(threshold))
+        return np.full(self.measured.doses.size, index)
+
+    def at_false_area(self, false_area: float, draw: _Draw) -> Indices:
+        """Return for each dose the index of the least threshold at which neither mean false area exceeds this.
+
+        Where no threshold does, it is the number of thresholds: then nothing may be called particle.
+        """
+        kinds = [np.tensordot(draw.vacuum, self.vacuum, 1)]
+        if len(self.support):
+            kinds.append(np.tensordot(draw.support, self.support, 1))
+        allowed = np.maximum.reduce(kinds) <= false_area
+        indices: Indices = allowed.argmax(axis=-1)
+        return indices
+
+    def shares(self, indices: Indices) -> tuple[Floats, Floats, Floats]:
+        """Return area ratio, share of the particle that is predicted, and F1 (structures, D)."""
+        places = np.arange(indices.size), indices
+        hits, found = self.hits[:, *places], self.found[:, *places]
+        return found / self.truth, hits / self.truth, 2 * hits / (found + self.truth)
+
+
+def indices_at_false_area(measured: Measured, false_area: float) -> Indices:
+    """Return for each dose (D,) the index of the least threshold at which neither false area exceeds the given one.
+
+    The mean over the frames of vacuum, and that over those of bare support, must both be no more than it. Where no
+    threshold does, it is the number of thresholds: then nothing may be called particle.
+    """
+    return _Pixels(measured).at_false_area(false_area, _draws(measured, 0, np.random.default_rng(0))[0])
+
+
+def _at_least(histogram: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the pixels (..., B + 1) at or above each threshold; the last, above all of them, is 0."""
+    above: npt.NDArray[np.int64] = np.cumsum(histogram[..., ::-1], axis=-1)[..., ::-1]
+    return np.concatenate([above[..., 1:], np.zeros_like(above[..., :1])], axis=-1)
+
+
+def _setting(
+    both: tuple[_Pixels, _Pixels], choose: Callable[[_Pixels, _Draw], Indices], draws: list[_Draw], level: float
+) -> Setting:
+    doses, structures = both[0].measured.doses, len(both[0].truth)
+    chosen = [choose(pixels, draws[0]) for pixels in both]
+    names = ("area", "true_positive", "f1")
+    means: dict[str, list[tuple[Floats, Floats]]] = {name: [] for name in names}
+    for draw in draws:
+        shares = [pixels.shares(choose(pixels, draw)) for pixels in both]
+        for name, one, other in zip(names, *shares, strict=True):
+            means[name].append((draw.structures @ one, draw.structures @ other))
+
+    def band(name: str) -> Band:
+        differences = np.array([one - other for one, other in means[name]])
+        low, high = _ends(differences[1:], level, structures)
+        return Band(mean=differences[0].tolist(), low=low.tolist(), high=high.tolist())
+
+    thresholds = [np.append(p.measured.thresholds, 1)[index].tolist() for p, index in zip(both, chosen, strict=True)]
+    counts = [pixels.measured.counts_at(index) for pixels, index in zip(both, chosen, strict=True)]
     return Setting(
         thresholds_first=thresholds[0],
         thresholds_second=thresholds[1],
-        area_dose_ratio=_dose_ratios(one.doses, one.area_ratio, other.area_ratio, bootstrap),
-        true_positive_dose_ratio=_dose_ratios(one.doses, one.recall, other.recall, bootstrap),
-        f1_difference=bootstrap.band(one.f1 - other.f1),
-        true_positive_difference=bootstrap.band(one.recall - other.recall),
-        precision_first=one.pooled_precision,
-        precision_second=other.pooled_precision,
+        area_dose_ratio=_dose_ratios(doses, means["area"], level, structures),
+        true_positive_dose_ratio=_dose_ratios(doses, means["true_positive"], level, structures),
+        f1_difference=band("f1"),
+        true_positive_difference=band("true_positive"),
+        precision_first=counts[0].pooled_precision,
+        precision_second=counts[1].pooled_precision,
     )
 
 
-def _dose_ratios(doses: Floats, one: Floats, other: Floats, bootstrap: _Bootstrap) -> dict[str, Interval]:
-    def ratio(level: float) -> Callable[[Floats, Floats], float]:
-        def of(a: Floats, b: Floats) -> float:
-            above, below = crossing(doses, a, level), crossing(doses, b, level)
-            return float("nan") if np.isinf(above) and np.isinf(below) else above / below
+def _dose_ratios(
+    doses: Floats, means: list[tuple[Floats, Floats]], level: float, structures: int
+) -> dict[str, Interval]:
+    ratios = {}
+    for share in LEVELS:
+        crossings = np.array([[crossing(doses, mean, share) for mean in pair] for pair in means])
+        with np.errstate(invalid="ignore"):
+            values = crossings[:, 0] / crossings[:, 1]
+        # Both beyond the series: no ratio, and as far as one can be from telling.
+        low, _ = _ends(np.where(np.isnan(values), -np.inf, values)[1:], level, structures)
+        _, high = _ends(np.where(np.isnan(values), np.inf, values)[1:], level, structures)
+        ratios[f"{share:g}"] = Interval(value=finite(values[0]), low=finite(low), high=finite(high))
+    return ratios
 
-        return of
 
-    return {f"{level:g}": bootstrap.interval(ratio(level), one, other) for level in LEVELS}
+def _ends(samples: Floats, level: float, structures: int) -> tuple[Any, Any]:
+    """Return the ends of the interval; of one structure there is none to tell."""
+    if structures < 2:
+        return np.full(samples.shape[1:], -np.inf), np.full(samples.shape[1:], np.inf)
+    low, high = percentile_interval(samples, level=level, structures=structures)
+    return low, high
 
 
 def _verdict(at_threshold: Setting, at_false_area: Setting, names: tuple[str, str]) -> str:

@@ -165,11 +165,13 @@ def _segment_each(
             write_mask(result.mask * np.uint8(255))
             number = f"_frame{index:0{len(str(total - 1))}d}" if total > 1 else ""
             write_overlay(folder / f"{name}_overlay{number}.png", micrograph.image, result.mask, micrograph.sampling)
+            low, high = result.area_interval_nm2 or (None, None)
             yield SegmentedFrame(
                 frames.origin.name,
                 index,
                 result.area_nm2,
-                *(result.area_interval_nm2 or (None, None)),
+                low,
+                high,
                 result.fraction,
                 dose,
                 "; ".join(result.warnings),

@@ -104,8 +104,9 @@ def tuned_baselines(folder: Path, *, threshold: float) -> dict[str, Predictor]:
     frames, masks = (np.stack(part) for part in zip(*pairs, strict=True))
     sizes = images.conditions["sampling"][:, 0]
     middle = float(np.median(sizes))
-    predictors = {}
-    for baseline in progress((BraggOtsu(), LocalVariance(), MatchedLattice()), total=3, label="tune baselines"):
+    predictors: dict[str, Predictor] = {}
+    filters: tuple[BraggOtsu | LocalVariance | MatchedLattice, ...] = (BraggOtsu(), LocalVariance(), MatchedLattice())
+    for baseline in progress(filters, total=len(filters), label="tune baselines"):
         tuning = tune(baseline, frames, masks, middle)
         known = Range(low=float(sizes.min()), high=float(sizes.max()))
         name = tuning.baseline.name

@@ -81,8 +81,8 @@ def observer_statistic(frames: npt.ArrayLike, template: npt.ArrayLike, backgroun
     ndarray
         Shape (...).
     """
-    less = np.asarray(frames, dtype=np.float64) - background
-    return np.asarray((less * template).sum(axis=(-2, -1)))
+    less = np.asarray(frames, dtype=np.float64) - np.asarray(background)
+    return np.asarray((less * np.asarray(template)).sum(axis=(-2, -1)))
 
 
 def frame_separation(d_prime: npt.ArrayLike) -> Separation:
