@@ -94,7 +94,7 @@ class FieldTask:
 
     def make_template(self, index: int) -> None:
         """Compute the exit waves of one template and keep them."""
-        arrays = _waves(self.recipe, self.seed, self.bank_split, index)
+        arrays: dict[str, Any] = _waves(self.recipe, self.seed, self.bank_split, index)
         with write_aside(self.template_path(index)) as aside:
             np.savez(aside, **arrays)
 
@@ -173,7 +173,7 @@ class _Pair:
 def _waves(recipe: DatasetRecipe, seed: int, split: Split, index: int) -> dict[str, npt.NDArray[Any]]:
     """Return the exit waves of a specimen and of the same without its particles, and the particles' hulls."""
     specimen = make_specimen(recipe, seed, split, index)
-    arrays = {f"hull{i}": hull for i, hull in enumerate(specimen.hulls)}
+    arrays: dict[str, Any] = {f"hull{i}": hull for i, hull in enumerate(specimen.hulls)}
     kinds = {"with": specimen.atoms, "without": specimen.bare()}
     for name, atoms in kinds.items():
         # Nothing but vacuum is left of a free particle.
