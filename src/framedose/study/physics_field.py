@@ -173,7 +173,7 @@ class _Pair:
 def _waves(recipe: DatasetRecipe, seed: int, split: Split, index: int) -> dict[str, npt.NDArray[Any]]:
     """Return the exit waves of a specimen and of the same without its particles, and the particles' hulls."""
     specimen = make_specimen(recipe, seed, split, index)
-    arrays: dict[str, npt.NDArray[Any]] = {f"hull{i}": hull for i, hull in enumerate(specimen.hulls)}
+    arrays: dict[str, Any] = {f"hull{i}": hull for i, hull in enumerate(specimen.hulls)}
     kinds = {"with": specimen.atoms, "without": specimen.bare()}
     for name, atoms in kinds.items():
         # Nothing but vacuum is left of a free particle.

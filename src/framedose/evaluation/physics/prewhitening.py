@@ -81,8 +81,8 @@ def observer_statistic(frames: npt.ArrayLike, template: npt.ArrayLike, backgroun
     ndarray
         Shape (...).
     """
-    less = np.asarray(frames, dtype=np.float64) - np.asarray(background)
-    return np.asarray((less * np.asarray(template)).sum(axis=(-2, -1)))
+    seen, mean, weights = (np.asarray(values, dtype=np.float64) for values in (frames, background, template))
+    return np.asarray(((seen - mean) * weights).sum(axis=(-2, -1)))
 
 
 def frame_separation(d_prime: npt.ArrayLike) -> Separation:
