@@ -180,6 +180,32 @@ def test_micrographs_are_measured_against_their_last_frames(here, capsys):
     assert len(result["curves"]["vacuum_false_area"]) == len(DOSES)
 
 
+def test_labelled_micrographs_are_scored_one_by_one(here, capsys):
+    disc = recorded(here)
+    (here / "panels").mkdir(exist_ok=True)
+    frames = np.load(here / "frames.npy")
+    for index in (-1, -2):
+        np.save(here / "panels" / f"panel {-index}.npy", frames[index])
+        np.save(here / "panels" / f"panel {-index}_label.npy", 200 * disc.astype(np.uint8))
+    files = ["panels/panel 1.npy", "panels/panel 2.npy", "--labels", "panels", "--sampling", "0.3"]
+    words = ["--network", "my_filters:spread", "--threshold", "0.6", "--resamples", "100", "--out", "labelled"]
+    assert main(["evaluate", *files, *words]) == 0
+    assert "on 2 images, 2 of 2 particles found" in capsys.readouterr().out
+    with (here / "labelled" / "labelled.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == ["panel 1.npy", "panel 2.npy"]
+    assert all(0.85 < float(row["f1"]) < 1 for row in rows)
+    mean = json.loads((here / "labelled" / "results.json").read_text())["networks"]["spread"]["f1"]
+    assert mean["mean"] == pytest.approx(np.mean([float(row["f1"]) for row in rows]))
+    assert (here / "labelled" / "panel 1.png").exists()
+    assert main(["evaluate", *files, *words]) == 2
+    assert "labelled" in capsys.readouterr().err
+    np.save(here / "panels" / "lonely.npy", frames[0])
+    assert main(["evaluate", "panels/lonely.npy", *files[2:], *words[:-1], "other labels"]) == 2
+    assert "must hold one label of lonely.npy" in capsys.readouterr().err
+    assert not (here / "other labels").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

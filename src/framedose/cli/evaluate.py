@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from framedose.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from framedose.evaluation.summary import EvaluationConfig
     from framedose.study.recorded import RecordedSeries
 
 
@@ -18,6 +19,7 @@ def evaluate(
     network: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
     baselines: Path | None = None,
     physics: Path | None = None,
+    labels: Path | None = None,
     threshold: float = 0.9,
     split: str | None = None,
     sampling: float | None = None,
@@ -33,7 +35,8 @@ def evaluate(
     """Find the dose limits of networks on a series of rising dose, and report them.
 
     INPUTS is the folder of a simulated series ("framedose simulate --series", or a study); or micrographs of one
-    specimen at rising dose. Of those, what each network sees in the last frames is taken for the truth.
+    specimen at rising dose. Of those, what each network sees in the last frames is taken for the truth. With --labels,
+    INPUTS are micrographs that somebody has labelled.
 
     Examples:
 
@@ -44,6 +47,8 @@ def evaluate(
       framedose evaluate replica --network my_filters:bragg --threshold 0.5
 
       framedose evaluate framedose-study --baselines framedose-study --out with-baselines
+
+      framedose evaluate panels/*.tif --labels panels/labels --sampling 0.77 --threshold 0.5 --out panels-scored
 
       framedose evaluate series.dm4 --doses doses.csv --camera oneview
 
@@ -58,6 +63,8 @@ def evaluate(
         Folder of a dataset or a study: evaluate the three classical filters too, tuned on its validation images.
     physics
         File physics.json of "framedose physics" on the same study: drawn beside the networks.
+    labels
+        Folder of labels: then INPUTS are single micrographs, and each is scored against the label of its name.
     threshold
         Least probability, between 0 and 1, for a pixel to belong to a particle.
     split
@@ -96,6 +103,9 @@ def evaluate(
     # The doses are those of the series, so that a high dose beyond the usual ones is no mistake here.
     values |= {"high_dose": high_dose, "doses": {"low": 1e-3, "high": max(high_dose, 1e4)}}
     config = build(EvaluationConfig, values, where="options")
+    if labels is not None:
+        _labelled(inputs, labels, network, sampling, config, seed, out)
+        return
     if len(inputs) == 1 and (inputs[0] / "images.zarr").exists():
         series, recipe = open_series(inputs[0], split)
         predictors = load_predictors(network or ["unet", "msdnet"])
@@ -116,6 +126,45 @@ def evaluate(
     for comparison in results["comparisons"].values():
         print(comparison["verdict"])
     print(f"Report, tables and figures are in {out}: {out / 'report.html'}")
+
+
+def _labelled(
+    inputs: tuple[Path, ...],
+    labels: Path,
+    network: list[str] | None,
+    sampling: float | None,
+    config: EvaluationConfig,
+    seed: int,
+    out: Path,
+) -> None:
+    from framedose.inference.results import new_folder, refuse_used_folder
+    from framedose.study.evaluate import load_predictors
+    from framedose.study.labelled import evaluate_labelled
+    from framedose.study.labels import network_label, number
+
+    refuse_used_folder(out)
+    predictors = load_predictors(network or ["unet", "msdnet"])
+    with new_folder(out) as folder:
+        means = evaluate_labelled(
+            predictors,
+            inputs,
+            labels,
+            folder,
+            sampling=sampling,
+            threshold=config.threshold,
+            level=config.level,
+            resamples=config.resamples,
+            seed=seed,
+        )
+    for name, mean in means.items():
+        f1 = mean["f1"]
+        print(
+            f"{network_label(name)}: mean F1 {number(f1['mean'])} ({number(f1['low'])} to {number(f1['high'])}) on "
+            f"{mean['images']} images, {mean['found']} of {mean['particles']} particles found, "
+            f"{mean['false_objects']} false objects; a mask of every pixel has "
+            f"{number(mean['f1_all_particle']['mean'])}"
+        )
+    print(f"Table, numbers and pictures are in {out}")
 
 
 def _recorded(
