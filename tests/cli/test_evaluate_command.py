@@ -150,6 +150,19 @@ def test_baselines_are_tuned_and_stand_beside_networks(here, series, capsys):
     assert results["bragg_otsu"]["vacuum_false_area_max"] > 0.1
 
 
+def test_an_onnx_file_is_evaluated_as_the_network_it_was_made_from(here):
+    pytest.importorskip("onnxruntime")
+    assert main(["weights", "export", "unet", "--onnx", "unet.onnx"]) == 0
+    words = ["--network", "unet", "--network", "exported=unet.onnx", "--resamples", "100", "--out", "onnx"]
+    assert main(["evaluate", "replica", *words]) == 0
+    both = [np.load(here / "onnx" / f"{name}.measured.npz") for name in ("unet", "exported")]
+    np.testing.assert_allclose(
+        both[0]["particle"].cumsum(axis=-1), both[1]["particle"].cumsum(axis=-1), atol=0.01 * 64 * 64
+    )
+    comparison = json.loads((here / "onnx" / "results.json").read_text())["comparisons"]["unet and exported"]
+    assert np.abs(comparison["equal_threshold"]["f1_difference"]["mean"]).max() < 0.02
+
+
 def recorded(folder):
     """Frames of fringes in a disc at rising dose, in counts of the OneView passport, and their doses as CSV."""
     passport = load_passport("oneview")

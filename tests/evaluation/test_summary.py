@@ -60,7 +60,8 @@ def test_results_are_those_of_the_counts(measured):
     high = counts.doses >= 1e3
     assert high.sum() == 5
     assert result.f1_high_dose == pytest.approx(counts.f1[:, high].mean())
-    assert len(result.f1_of_frames) == 50
+    assert len(result.frames.f1) == len(result.frames.precision) == len(result.frames.boundary_error) == 50
+    assert np.mean(result.frames.recall) == pytest.approx(counts.recall[:, high].mean())
     assert result.f1_all_particle == pytest.approx(2 * 200 / 1200)
     assert result.vacuum_false_area_max == pytest.approx(counts.vacuum_predicted[0, 4] / 1000)
     assert result.support_false_area_max is None

@@ -7,6 +7,7 @@ from framedose.study.figures import (
     area_figure,
     detection_figure,
     f1_figure,
+    histograms_figure,
     learning_curves_figure,
     null_figure,
     outline_figure,
@@ -14,7 +15,7 @@ from framedose.study.figures import (
 )
 from framedose.study.frame_figures import examples_figure, overlay_figure
 
-CURVES = [area_figure, f1_figure, null_figure, detection_figure, outline_figure, reliability_figure]
+CURVES = [area_figure, f1_figure, null_figure, detection_figure, outline_figure, reliability_figure, histograms_figure]
 
 
 def assert_picture(path):

@@ -133,6 +133,19 @@ class Curves(Result):
     """Mean distance between the probability that was given and the share of particle: expected calibration error."""
 
 
+class Frames(Result):
+    """Scores of single frames, for histograms; those that do not exist are left out."""
+
+    f1: list[float]
+    """F1."""
+    precision: list[float]
+    """Share of the predicted area that is particle."""
+    recall: list[float]
+    """Share of the particle that is predicted."""
+    boundary_error: list[float]
+    """Mean distance between predicted and true outline [nm]."""
+
+
 class NetworkResult(Result):
     """All results of one predictor; ``model_dump()`` of it goes to ``results.json``."""
 
@@ -160,8 +173,8 @@ class NetworkResult(Result):
     """``dose_50_area`` at other thresholds [e/Å2]."""
     reliability: Reliability
     """Probabilities against what they turned out to be, at ``null_dose`` and more."""
-    f1_of_frames: list[float]
-    """F1 of each frame at ``high_dose`` and more, for a histogram."""
+    frames: Frames
+    """Scores of single frames at ``high_dose`` and more."""
     curves: Curves
     """Scores against dose."""
 
@@ -205,7 +218,12 @@ def summarise(measured: Measured, config: EvaluationConfig, *, seed: int) -> Net
             for value in THRESHOLDS
         },
         reliability=reliability(measured, tested),
-        f1_of_frames=counts.f1[:, high].ravel().tolist(),
+        frames=Frames(
+            f1=_listed(counts.f1[:, high]),
+            precision=_listed(counts.precision[:, high]),
+            recall=_listed(counts.recall[:, high]),
+            boundary_error=_listed(measured.boundary[:, high]),
+        ),
         curves=_curves(measured, counts, config, seed),
     )
 
@@ -291,6 +309,11 @@ def _band(values: Floats, config: EvaluationConfig, seed: int) -> Band:
     means = resampled_means(values, resamples=config.resamples, rng=generator(seed, "bootstrap"))
     low, high = percentile_interval(means, level=config.level, structures=len(values))
     return Band(mean=mean.tolist(), low=low.tolist(), high=high.tolist())
+
+
+def _listed(values: Floats) -> list[float]:
+    """Return those that are no NaN, in one list."""
+    return [float(value) for value in values[~np.isnan(values)]]
 
 
 def _mean(values: Floats) -> float | None:

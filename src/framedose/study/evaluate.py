@@ -159,17 +159,14 @@ def evaluate(
             "versions": versions(),
         }
         seconds = {"evaluation": round(time.perf_counter() - start, 1)}
-        content = _written(folder, results, compared, figures, settings, provenance, seconds, pixels_summed)
-        if physics is not None:
-            content["physics"] = physics.model_dump()
-            write_json(folder / "results.json", content)
-        return content
+        return _written(folder, results, compared, physics, figures, settings, provenance, seconds, pixels_summed)
 
 
 def _written(
     folder: Path,
     results: Mapping[str, NetworkResult],
     compared: Mapping[str, Comparison],
+    physics: PhysicsResult | None,
     figures: Sequence[tuple[Path, str]],
     settings: Mapping[str, Any],
     provenance: Mapping[str, Any],
@@ -182,6 +179,7 @@ def _written(
         folder,
         networks=results,
         comparisons=compared,
+        physics=physics,
         figures=figures,
         settings=settings,
         provenance=provenance,
@@ -191,6 +189,7 @@ def _written(
     content: dict[str, Any] = {
         "networks": {name: result.model_dump() for name, result in results.items()},
         "comparisons": {name: comparison.model_dump() for name, comparison in compared.items()},
+        "physics": None if physics is None else physics.model_dump(),
         "settings": settings,
         "provenance": provenance,
     }

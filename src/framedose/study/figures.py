@@ -112,23 +112,35 @@ def detection_figure(networks: Networks, path: str | Path) -> None:
 
 
 def outline_figure(networks: Networks, path: str | Path) -> None:
-    """Draw the distance of outlines against dose, and the histogram of F1 over the frames of high dose."""
+    """Draw the distance of predicted and true outline, and the area beside the particle, against dose."""
     figure = Figure(figsize=(8.8, 3.6), layout="constrained")
-    distance, histogram = figure.subplots(1, 2)
-    bins = np.linspace(0, 1, 21)
+    distance, beside = figure.subplots(1, 2)
     for name, style in zip(networks, cycle(_STYLES), strict=False):
-        result = networks[name]
-        errors = [np.nan if error is None else error for error in result.curves.boundary_error]
-        _draw_curve(distance, result.curves.doses, errors, style, network_label(name))
-        histogram.hist(
-            result.f1_of_frames, bins, histtype="step", color=style[0], linestyle=style[1], label=network_label(name)
-        )
+        curves = networks[name].curves
+        errors = [np.nan if error is None else error for error in curves.boundary_error]
+        _draw_curve(distance, curves.doses, errors, style, network_label(name))
+        _draw_curve(beside, curves.doses, curves.false_area, style, network_label(name))
     distance.set_ylabel("distance of the outlines (nm)")
-    distance.set_ylim(bottom=0)
-    _draw_dose_axis(distance)
-    histogram.set(xlabel="F1 of a frame of high dose", ylabel="frames", xlim=(0, 1))
-    for axes in (distance, histogram):
+    beside.set_ylabel("area beside the particle / true area")
+    for axes in (distance, beside):
+        _draw_dose_axis(axes)
+        axes.set_ylim(bottom=0)
         axes.legend(frameon=False, fontsize=8)
+    write_figure(figure, path)
+
+
+def histograms_figure(networks: Networks, path: str | Path) -> None:
+    """Draw histograms of the scores of single frames of high dose."""
+    figure = Figure(figsize=(11.0, 3.0), layout="constrained")
+    labels = {"f1": "F1", "precision": "precision", "recall": "recall", "boundary_error": "distance of outlines (nm)"}
+    for axes, (field, label) in zip(figure.subplots(1, 4), labels.items(), strict=True):
+        values = {name: getattr(result.frames, field) for name, result in networks.items()}
+        greatest = max((max(one) for one in values.values() if one), default=1.0)
+        bins = np.linspace(0, 1 if field != "boundary_error" else max(greatest, 1e-3), 21)
+        for name, (colour, line, _) in zip(values, cycle(_STYLES), strict=False):
+            axes.hist(values[name], bins, histtype="step", color=colour, linestyle=line, label=network_label(name))
+        axes.set(xlabel=label, ylabel="frames of high dose", xlim=(0, bins[-1]))
+    figure.axes[0].legend(frameon=False, fontsize=8, loc="upper left")
     write_figure(figure, path)
 
 

@@ -14,6 +14,7 @@ from framedose.study.figures import (
     area_figure,
     detection_figure,
     f1_figure,
+    histograms_figure,
     learning_curves_figure,
     null_figure,
     outline_figure,
@@ -32,7 +33,8 @@ _CURVES: dict[str, tuple[Callable[..., None], str]] = {
     "f1": (f1_figure, "F1 against frame dose, beside that of a mask that calls every pixel particle."),
     "null": (null_figure, "Null test: what the networks call particle on frames that have none."),
     "detection": (detection_figure, "Objects: particles that are found, and objects that are none."),
-    "outline": (outline_figure, "How far predicted outlines lie from the true ones, and F1 of single frames."),
+    "outline": (outline_figure, "How far predicted outlines lie from the true ones, and over-segmentation."),
+    "histograms": (histograms_figure, "Scores of single frames of high dose."),
     "reliability": (
         reliability_figure,
         "Whether a probability is the share of particle among the pixels that have it.",

@@ -1,11 +1,13 @@
 """The report of a study: one HTML file that needs nothing beside it, and the numbers as CSV."""
 
+from __future__ import annotations
+
 import base64
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import yaml
@@ -17,12 +19,17 @@ from framedose.evaluation.summary import Band, NetworkResult
 from framedose.study.figures import Networks
 from framedose.study.labels import network_label, number
 
+if TYPE_CHECKING:
+    # It loads abTEM.
+    from framedose.study.physics import PhysicsResult
+
 
 def write_report(
     out: str | Path,
     *,
     networks: Networks,
     comparisons: Mapping[str, Comparison],
+    physics: PhysicsResult | None = None,
     figures: Sequence[tuple[Path, str]],
     settings: Mapping[str, Any],
     provenance: Mapping[str, Any],
@@ -39,6 +46,8 @@ def write_report(
         Results by network.
     comparisons
         Pairs of them on the same frames, by a title.
+    physics
+        What physics allows on the same structures.
     figures
         Each PNG and its caption, in the order of the report.
     settings
@@ -60,6 +69,7 @@ def write_report(
     html = template.render(
         networks=networks,
         comparisons=comparisons,
+        physics=physics,
         headlines={name: headline(name, result) for name, result in networks.items()},
         interval=_interval,
         range=_range,

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from framedose.camera.noise import Camera
+from framedose.camera.passport import load_passport
+from framedose.errors import CalibrationError, ImageError
+from framedose.micrograph import Micrograph
+from framedose.study.recorded import RecordedSeries, doses_of
+
+CAMERA = Camera(c0=0.4, c3=2.5, readout=0.01)
+
+
+def frame(mean, *, sampling=0.2, size=16, quantity="counts", dose=None):
+    image = np.full((size, size), mean, dtype=np.float32)
+    image[0, 0] += 1
+    image[0, 1] -= 1
+    return Micrograph(image, sampling, quantity, origin="series.tif", dose_per_area=dose)
+
+
+def series(frames, doses):
+    return RecordedSeries(frames, doses, CAMERA, made_from="", seed=0)
+
+
+def test_frames_are_put_in_the_order_of_their_doses():
+    recorded = series([frame(3.0), frame(1.0), frame(2.0)], [300, 100, 200])
+    assert recorded.doses.tolist() == [100, 200, 300]
+    assert [recorded.images(i).mean() for i in range(3)] == pytest.approx([1, 2, 3])
+
+
+def test_the_truth_is_the_mean_of_what_is_seen_in_the_last_frames():
+    recorded = series([frame(value) for value in (1.0, 2.0, 3.0)], [1, 2, 3])
+
+    def predict(frames):
+        found = np.zeros(frames.shape, dtype=np.float32)
+        found[:, :4] = 1
+        found[-1, 4:8] = 1  # In the last frame alone: half on average.
+        return found
+
+    mask = recorded.with_truth(predict, frames=2, threshold=0.6).masks[0]
+    assert mask[:4].all()
+    assert not mask[4:].any()
+    assert recorded.with_truth(predict, frames=1, threshold=0.6).masks[0][:8].all()
+    assert not recorded.masks.any()
+    with pytest.raises(ImageError, match="Nothing is seen in the last 2 frames"):
+        recorded.with_truth(np.zeros_like, frames=2, threshold=0.6)
+
+
+def test_vacuum_has_the_dose_of_its_frame():
+    recorded = series([frame(value) for value in (1.0, 2.0, 3.0)], [100, 1000, 10000])
+    for index, dose in enumerate(recorded.doses):
+        vacuum = recorded.vacuum(index)
+        expected = dose * 0.2**2 + CAMERA.readout
+        assert abs(vacuum.mean() - expected) < 5 * np.sqrt(expected / vacuum.size)
+    np.testing.assert_array_equal(recorded.vacuum(1), recorded.vacuum(1))
+    assert recorded.support(0).shape == (0, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("frames", "doses", "message"),
+    [
+        ([frame(1.0)] * 2, [1, 2], "at least 3 frames, got 2"),
+        ([frame(1.0), frame(1.0, size=12), frame(1.0)], [1, 2, 3], "one size and pixel size"),
+        ([frame(1.0), frame(1.0, sampling=0.3), frame(1.0)], [1, 2, 3], "one size and pixel size"),
+        ([frame(1.0)] * 4, [1, 2, 2, 3], "2 frames have the dose 2 e/"),
+    ],
+)
+def test_series_that_cannot_be_are_refused(frames, doses, message):
+    with pytest.raises(ImageError, match=message):
+        series(frames, doses)
+
+
+def test_doses_come_from_the_file_or_from_the_gain():
+    passport = load_passport("oneview")
+    known = [frame(5.0, dose=dose) for dose in (10.0, 20.0)]
+    assert doses_of(known, None, passport) == [10, 20]
+    # A gain of 1: 5 electrons on 0.04 Å2.
+    assert doses_of([frame(5.0)], None, passport) == [pytest.approx(125)]
+    with pytest.raises(CalibrationError, match="series.tif, frame 0: its dose is not known"):
+        doses_of([frame(5.0, quantity="normalised")], None, passport)
