@@ -36,6 +36,18 @@ def deviations(frames, model):
     return np.abs(result)
 
 
+def test_the_curves_of_a_batch_are_those_of_each_camera():
+    frames = torch.full((3, 2, 48, 40), 1e9)
+    frames[..., 20, 20] = 2e9
+    quiet = [camera.model_copy(update={"readout": 0.0, "floor": 0.1 * i}) for i, camera in enumerate(CAMERAS)]
+    # So many electrons that their noise is less than the rounding.
+    seen = detect(frames, 1e6, quiet, torch.Generator().manual_seed(0))
+    for image, camera in zip(seen[:, 0].numpy(), quiet, strict=True):
+        spread = np.fft.rfft2(image - image.mean()) / 1e15
+        expected = camera.mtf(nyquist_frequencies((48, 40))) * np.fft.rfft2(frames[0, 0].numpy() - 1e9) / 1e9
+        np.testing.assert_allclose(np.abs(spread).ravel()[1:], np.abs(expected).ravel()[1:], atol=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["poisson", "gaussian"])
 def test_vacuum_has_the_mean_variance_and_spectrum_of_equation_3(kind):
     frames = vacuum_frames(kind)

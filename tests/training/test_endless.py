@@ -1,6 +1,7 @@
 """New images from stored exit waves are those that the dataset would have had."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -55,6 +56,17 @@ def test_epochs_go_on_without_end_and_are_drawn_from_the_seed_alone(images):
     first, again, later = (images.load(samples(epoch), 3)[0] for epoch in (0, 0, 57))
     assert torch.equal(first, again)
     assert (first[0] - later[0]).std() > 0.3 * first[0].std()
+
+
+def test_waves_that_are_kept_give_the_same_images(dataset, images, monkeypatch):
+    keeping = TrainingData.of(dataset).images(ENDLESS, 3)
+    keeping._kept = {}  # As on a GPU.
+    first = keeping.load(samples(1), 5)[0]
+    assert sorted(keeping._kept) == list(range(VACUUM))
+    # Nothing is read again: this cannot be.
+    monkeypatch.setattr(keeping, "_waves", SimpleNamespace(shape=keeping._waves.shape))
+    assert torch.equal(keeping.load(samples(1), 5)[0], first)
+    assert torch.equal(images.load(samples(1), 5)[0], first)
 
 
 def test_missing_waves_are_said_before_the_training(dataset, tmp_path):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any, Literal, Self, cast
 
 import numpy as np
@@ -120,7 +121,7 @@ def detect(intensity: Any, electrons: Any, camera: Camera | Sequence[Camera], rn
     settings = per_item(camera, intensity)
     expected = electrons * xp.clip(intensity, min=0)
     counted = _poisson(xp, expected, rng)
-    transfer = _per_camera(xp, intensity, camera, lambda item, q: item.mtf(q))
+    transfer = _transfer(xp, intensity, camera, settings)
     if all(item.noise_transfer is None and item.excess_noise == 1 for item in cameras):
         spread = _filtered(xp, counted, transfer)
     else:
@@ -134,6 +135,21 @@ def detect(intensity: Any, electrons: Any, camera: Camera | Sequence[Camera], rn
         return _with_readout(xp, spread, settings.readout, rng)
     variance = xp.broadcast_to(settings.readout, intensity.shape)
     return spread + xp.astype(xp.sqrt(variance) * _normal(xp, intensity, rng), xp.float32)
+
+
+def _transfer(xp: Any, like: Any, camera: Camera | Sequence[Camera], settings: SimpleNamespace) -> Any:
+    """Return the MTF of each camera over the half plane of frequencies, float32."""
+    if is_numpy_namespace(xp) or any(item.mtf_table is not None for item in as_items(camera)):
+        return _per_camera(xp, like, camera, lambda item, q: item.mtf(q))
+    # By formula, and where the frames are: curves made on the CPU would take longer than the frames themselves.
+    frequencies = _frequencies_on(xp, tuple(like.shape[-2:]), device(like))
+    one = [xp.astype(getattr(settings, name), xp.float32) for name in ("c0", "c3", "floor")]
+    return mtf(frequencies, *one)
+
+
+@lru_cache(maxsize=2)
+def _frequencies_on(xp: Any, shape: tuple[int, int], where: Any) -> Any:
+    return xp.asarray(nyquist_frequencies(shape), dtype=xp.float32, device=where)
 
 
 def _per_camera(

@@ -45,6 +45,9 @@ class EndlessImages:
 
     def __init__(self, folder: Path, recipe: DatasetRecipe, seed: int, split: Split, device: torch.device) -> None:
         self._recipe, self._seed, self._split, self._device = recipe, seed, split, device
+        # A thousand waves are less than a GPU's memory, and reading one takes longer than making an image there. On the
+        # CPU the system keeps the files itself.
+        self._kept: dict[int, Tensor] | None = {} if device.type == "cuda" else None
         self.made_from = split.digest(recipe, seed)
         check_waves(folder / "exit_waves.zarr", split, self.made_from)
         self._waves = zarr.open_group(folder / "exit_waves.zarr", mode="r")[split.name]
@@ -93,11 +96,24 @@ class EndlessImages:
         if index >= len(self._hulls):
             # Vacuum: a plane wave.
             return torch.ones(self._waves.shape[1:], dtype=torch.complex64, device=self._device)
+        if self._kept is not None and index in self._kept:
+            return self._kept[index]
         try:
-            return torch.from_numpy(self._waves[index]).to(self._device)
+            wave = torch.from_numpy(self._waves[index]).to(self._device)
         except ValueError as error:
             raise FileFormatError(f"Exit wave {index} of {self._split.name!r} is damaged: {error}.") from error
+        if self._kept is not None and _room_for(wave):
+            self._kept[index] = wave
+        return wave
 
     def _labels(self, index: int, sampling: float) -> np.ndarray:
         hulls, support_hulls = self._hulls[index] if index < len(self._hulls) else ([], [])
         return mask_of(self._recipe, sampling, hulls, support_hulls)
+
+
+def _room_for(wave: Tensor) -> bool:
+    """Return whether a wave leaves three quarters of the device's memory to the training."""
+    if wave.device.type != "cuda":
+        return True
+    free, total = torch.cuda.mem_get_info(wave.device)
+    return bool(free - wave.nbytes > 0.75 * total)
