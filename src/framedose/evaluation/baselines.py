@@ -153,10 +153,10 @@ class LocalVariance(Baseline):
 class MatchedLattice(Baseline):
     """Matched filter for the lattice of Au along [110]: pairs of Gabor filters for its three reflections.
 
-    For every azimuth of the lattice it sums over the reflections g the power |A_g|² in a Gaussian window, of any phase,
-    over that of the noise at |g|, and takes the greatest sum. The noise is the median power in a ring of the frame's
-    spectrum: spots of a crystal fill few of its bins. Noise alone gives each sum the distribution Gamma(3), with the
-    mean 3, which is the reference.
+    For every azimuth of the lattice it sums over the reflections the power in a Gaussian window, of any phase, over
+    that of the noise at the reflection's frequency, and takes the greatest sum. The noise is the median power in a ring
+    of the frame's spectrum: spots of a crystal fill few of its bins. Noise alone gives each sum the distribution
+    Gamma(3), with the mean 3, which is the reference.
     """
 
     name: Literal["matched_lattice"] = "matched_lattice"

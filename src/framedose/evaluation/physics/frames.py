@@ -103,7 +103,8 @@ class FrameModel:
         Parameters
         ----------
         images
-            Expected intensity per incoming electron, or a difference of two, shape (..., y, x) = (..., *detected).
+            Expected intensity per incoming electron, or a difference of two, shape (..., y, x), y and x
+            those of ``detected``.
 
         Returns
         -------
@@ -132,7 +133,7 @@ class FrameModel:
         return np.asarray(self.camera.mtf(nyquist_frequencies(self.detected)), dtype=np.float64)
 
     def expected(self, intensity: npt.ArrayLike, electrons: float) -> npt.NDArray[Any]:
-        """Return the mean of the frames (..., y, x) [electrons] of an expected ``intensity`` (..., *detected)."""
+        """Return the mean frames (..., y, x) [electrons] of an ``intensity`` whose pixels are those of ``detected``."""
         level = self.camera.readout * self.binning**2 if self.camera.readout_noise == "poisson" else 0.0
         return electrons * self.transferred(intensity) + level
 

@@ -17,9 +17,10 @@ def frame_d_prime(
 ) -> Floats:
     """Return d' of the linear prewhitening observer that knows the signal exactly, curve (b).
 
-    d'^2 = (N_D^2 / N_px) sum_q MTF^2 |dI_q|^2 / (N_D mean(I) MTF^2 + N_0) at camera pixels, dI_q the unnormalised DFT
-    of the difference of the expected images. For summed pixels signal and noise are those of :class:`FrameModel`.
-    It is the best linear statistic for this noise spectrum. It is not a bound: the counts are sparse and Poisson.
+    ``d'^2 = (N_D^2 / N_px) sum_q MTF^2 |dI_q|^2 / (N_D mean(I) MTF^2 + N_0)`` at camera pixels, dI_q the
+    unnormalised DFT of the difference of the expected images. For summed pixels signal and noise are those of
+    :class:`FrameModel`. It is the best linear statistic for this noise spectrum. It is not a bound: the counts are
+    sparse and Poisson.
 
     Parameters
     ----------
