@@ -25,6 +25,7 @@ from framedose.evaluation.measure import Measured, measure
 from framedose.evaluation.series import Predict, Series
 from framedose.evaluation.summary import EvaluationConfig, NetworkResult, summarise
 from framedose.provenance import versions
+from framedose.study.labels import network_label
 from framedose.study.pictures import draw_curves, draw_frames
 from framedose.study.predictors import Predictor, load_predictor
 from framedose.study.recorded import RecordedSeries
@@ -145,9 +146,11 @@ def evaluate(
             measured[name] = measured_once(folder, name, functions[name], of, made_from, config.threshold)
         results = {name: summarise(one, config, seed=seed) for name, one in measured.items()}
         compared = {
-            f"{one} and {other}": compare(measured[one], measured[other], config, seed=seed, names=(one, other))
+            f"{one} and {other}": compare(
+                measured[one], measured[other], config, seed=seed, names=(network_label(one), network_label(other))
+            )
             for one, other in combinations(measured, 2)
-            if isinstance(series, StoredSeries)
+            if isinstance(series, StoredSeries) and not (predictors[one].is_baseline and predictors[other].is_baseline)
         }
         figures = draw_curves(folder, results, physics)
         if isinstance(series, StoredSeries):

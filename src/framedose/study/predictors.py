@@ -37,6 +37,8 @@ class Predictor:
     """Pixel sizes that it was trained on [Å/px]; None for a function that takes any."""
     sha256: str
     """Hash of the weights, or of the file that the function stands in."""
+    is_baseline: bool = False
+    """Whether it is one of the classical filters."""
 
     def at(self, sampling: float) -> Predict:
         """Return the prediction for frames of a pixel size [Å/px].
@@ -111,7 +113,9 @@ def tuned_baselines(folder: Path, *, threshold: float) -> dict[str, Predictor]:
         known = Range(low=float(sizes.min()), high=float(sizes.max()))
         name = tuning.baseline.name
         sha256 = digest([tuning.baseline.model_dump(mode="json"), middle])
-        predictors[name] = Predictor(name, _shifted(tuning.baseline, middle, threshold), known, sha256)
+        predictors[name] = Predictor(
+            name, _shifted(tuning.baseline, middle, threshold), known, sha256, is_baseline=True
+        )
     return predictors
 
 
