@@ -55,8 +55,9 @@ def area_figure(networks: Networks, path: str | Path, physics: PhysicsResult | N
         _draw_band(axes, result.curves.doses, result.curves.area_ratio, style, _area_label(name, result))
         if result.dose_50_area.value is not None:
             axes.axvline(result.dose_50_area.value, color=style[0], linestyle=_DASHES, linewidth=1.2)
-    axes.set_ylim(bottom=0)
-    _finish(figure, axes, path)
+    # Filters can call several times the particle's area particle; the networks would be lost at the bottom.
+    axes.set_ylim(0, min(axes.get_ylim()[1], 2))
+    _finish(figure, axes, path, legend="best")
 
 
 def f1_figure(networks: Networks, path: str | Path) -> None:
@@ -213,8 +214,8 @@ def _draw_dose_axis(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _finish(figure: Figure, axes: Axes, path: str | Path) -> None:
-    axes.legend(frameon=False, loc="lower right", fontsize=9)
+def _finish(figure: Figure, axes: Axes, path: str | Path, legend: str = "lower right") -> None:
+    axes.legend(frameon=False, loc=legend, fontsize=9)
     write_figure(figure, path)
 
 
