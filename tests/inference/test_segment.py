@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from framedose.area_interval import AreaInterval
 from framedose.config import Range
 from framedose.errors import CalibrationError, ConfigurationError, ImageError
 from framedose.inference.predict import predict
@@ -19,7 +20,9 @@ class Brightness:
     sampling: float = 0.3
     minimum_size: int = 32
     name: str = "bright"
-    metadata = SimpleNamespace(sampling=Range(low=0.28, high=0.32), dose=Range(low=100, high=1e4, scale="log"))
+    metadata = SimpleNamespace(
+        sampling=Range(low=0.28, high=0.32), dose=Range(low=100, high=1e4, scale="log"), area_interval=None
+    )
     seen: tuple[int, ...] = ()
 
     def probability(self, images):
@@ -54,6 +57,20 @@ def test_a_pixel_at_the_threshold_belongs_to_the_mask():
     one.image[one.image > 0] = 0.9
     assert segment(one, Brightness(), threshold=float(np.float32(0.9))).mask.any()
     assert not segment(one, Brightness(), threshold=0.91).mask.any()
+
+
+def test_the_interval_of_the_area_goes_with_the_frame():
+    one = micrograph()
+    one.image[one.image > 0] = 0.8
+    one.image[:10] = 0.15
+    assert segment(one, Brightness()).area_interval_nm2 is None
+    network = Brightness()
+    interval = AreaInterval(level=0.9, upper=0.85, frames=40)
+    network.metadata = SimpleNamespace(**vars(Brightness.metadata) | {"area_interval": interval})
+    low, high = segment(one, network, threshold=0.5).area_interval_nm2
+    # Nothing reaches 0.85; the band of 0.15 and the square do reach 1 - 0.85.
+    assert low == 0
+    assert high == pytest.approx((10 * 160 + 30 * 60) * 0.03**2, rel=0.1)
 
 
 def test_an_empty_mask_is_said_aloud():
