@@ -157,8 +157,9 @@ class TestResults:
     def test_a_full_mask_has_the_area_of_the_frame(self, here, tiny_weights):
         write_tiff(here / "a.tif", noise(40, 50), 0.3)
         assert main(["segment", "a.tif", "--network", str(tiny_weights(20))]) == 0
-        row = (here / "framedose-segment" / "segmentation.csv").read_text().splitlines()[1].split(",")
-        assert (float(row[2]), float(row[3])) == pytest.approx((2000 * 0.03**2, 1.0))
+        with (here / "framedose-segment" / "segmentation.csv").open() as file:
+            (row,) = csv.DictReader(file)
+        assert (float(row["area_nm2"]), float(row["fraction"])) == pytest.approx((2000 * 0.03**2, 1.0))
 
     def test_an_empty_folder_may_take_the_results(self, here, weights):
         write_tiff(here / "a.tif", noise(40, 50), 0.3)
