@@ -273,7 +273,7 @@ class TestFailures:
         def fail(*_):
             raise error
 
-        monkeypatch.setattr(batch, "_write_csv", fail)
+        monkeypatch.setattr(batch, "write_rows", fail)
         assert main(["segment", "good.tif", "--network", weights]) == status
         assert words in capsys.readouterr().err.splitlines()[-1]
 

@@ -130,6 +130,11 @@ def test_where_no_threshold_is_honest_enough_nothing_may_be_called_particle():
     assert result.equal_false_area.area_dose_ratio["0.5"].value is None
 
 
+def test_a_threshold_that_was_not_measured_is_refused():
+    with pytest.raises(ConfigurationError, match=r"threshold 0\.83 was not measured"):
+        compare(network(40), network(40), CONFIG.model_copy(update={"threshold": 0.83}), seed=0)
+
+
 def test_different_series_are_refused():
     with pytest.raises(ConfigurationError, match="same frames"):
         compare(network(40), network(40, structures=20), CONFIG, seed=0)

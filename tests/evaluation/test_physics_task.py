@@ -6,8 +6,9 @@ from scipy.stats import norm
 
 from framedose.camera.noise import Camera, detect, sum_pixels
 from framedose.errors import ConfigurationError, ImageError
+from framedose.evaluation.limits import dose_limit
 from framedose.evaluation.physics.frames import FrameModel
-from framedose.evaluation.physics.limits import detection, dose_reached
+from framedose.evaluation.physics.limits import detection
 from framedose.evaluation.physics.prewhitening import frame_d_prime, observer_statistic, observer_template
 from framedose.evaluation.physics.task import (
     TemplateBank,
@@ -184,7 +185,7 @@ def test_never_found_has_no_dose_and_always_found_is_flagged():
 
 def test_dose_reached_is_the_crossing_of_the_mean():
     shares = np.array([[0.0, 0.4, 1.0], [0.2, 0.8, 1.0]])
-    limit = dose_reached([1, 10, 100], shares, 0.8, resamples=100, rng=np.random.default_rng(0))
+    limit = dose_limit([1, 10, 100], shares, target=0.8, resamples=100, rng=np.random.default_rng(0))
     assert limit.value == pytest.approx(10 * 10**0.5)
 
 

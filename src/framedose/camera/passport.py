@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
 import yaml
 from pydantic import Field, model_validator
 
@@ -13,6 +14,7 @@ from framedose.camera.mtf import TransferCurve
 from framedose.camera.noise import Camera, CameraRanges
 from framedose.config import Range, Settings, build, read_yaml
 from framedose.errors import CalibrationError, ConfigurationError
+from framedose.micrograph import Micrograph
 
 _SHIPPED = files("framedose.camera") / "passports"
 
@@ -166,6 +168,13 @@ class CameraPassport(Settings):
             return None
         counts = mean - (0.0 if self.offset is None else self.offset.value)
         return max(counts, 0.0) / self.gain.value / sampling**2
+
+    def dose_of(self, micrograph: Micrograph) -> float | None:
+        """Return the dose of a micrograph [e/Å2], its own or by :meth:`dose` from its counts; None if neither tells."""
+        if micrograph.dose_per_area is not None or micrograph.quantity != "counts":
+            return micrograph.dose_per_area
+        # No dose is no estimate: an offset that is too high, or a frame without electrons.
+        return self.dose(float(micrograph.image.mean(dtype=np.float64)), micrograph.sampling) or None
 
     def _readout(self) -> Interval:
         if self.readout is None or (self.readout.quantity or "").endswith("(F N)"):

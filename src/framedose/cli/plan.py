@@ -85,14 +85,13 @@ def plan(
         Folder for the simulated series and its evaluation: new, or this plan's own.
     """
     from framedose.atomic import write_json
+    from framedose.evaluation.plan import check_rates
     from framedose.evaluation.plan import plan as run
     from framedose.evaluation.summary import NetworkResult
 
     inputs, changes = parse_settings(words, _OPTIONS)
     refuse(inputs[1:])
-    for name, value in (("dose-rate", dose_rate), ("camera-rate", camera_rate), ("budget", budget)):
-        if value is not None and not value > 0:
-            raise ConfigurationError(f"--{name} must be positive, got {value}.")
+    check_rates(dose_rate, camera_rate, budget)
     folder = Path(inputs[0]) if inputs else None
     if folder is None or not folder.is_dir():
         given = read_yaml(folder, name="The recipe") if folder is not None else {}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from framedose.errors import ConfigurationError
 from framedose.evaluation.counts import SeriesCounts
 from framedose.evaluation.limits import Floats, Result, crossing, finite, percentile_interval
-from framedose.evaluation.measure import Measured
+from framedose.evaluation.measure import Measured, at_least
 from framedose.evaluation.summary import Band, EvaluationConfig
 from framedose.random import generator
 
@@ -112,7 +112,7 @@ def compare(
         raise ConfigurationError("Only predictors that saw the same frames can be compared: evaluate both on one.")
     both = (_Pixels(first), _Pixels(second))
     draws = _draws(first, config.resamples, generator(seed, "bootstrap"))
-    at_threshold = _setting(both, lambda pixels, _: pixels.at_threshold(config.threshold), draws, config.level)
+    at_threshold = _setting(both, lambda pixels, _: pixels.measured.indices(config.threshold), draws, config.level)
     at_false_area = _setting(both, lambda pixels, draw: pixels.at_false_area(false_area, draw), draws, config.level)
     false = [_false_area(measured.counts(config.threshold)).max() for measured in (first, second)]
     return Comparison(
@@ -154,15 +154,10 @@ class _Pixels:
 
     def __init__(self, measured: Measured) -> None:
         self.measured = measured
-        self.hits, found = _at_least(measured.particle), _at_least(measured.background)
+        self.hits, found = at_least(measured.particle), at_least(measured.background)
         self.found = self.hits + found
         self.truth = measured.particle.sum(axis=-1)
-        self.vacuum, self.support = (_at_least(part) / measured.pixels for part in (measured.vacuum, measured.support))
-
-    def at_threshold(self, threshold: float) -> Indices:
-        """Return the index of a threshold for each dose."""
-        (index,) = np.flatnonzero(self.measured.thresholds == np.float32(threshold))
-        return np.full(self.measured.doses.size, index)
+        self.vacuum, self.support = (at_least(part) / measured.pixels for part in (measured.vacuum, measured.support))
 
     def at_false_area(self, false_area: float, draw: _Draw) -> Indices:
         """Return for each dose the index of the least threshold at which neither mean false area exceeds this.
@@ -190,12 +185,6 @@ def indices_at_false_area(measured: Measured, false_area: float) -> Indices:
     threshold does, it is the number of thresholds: then nothing may be called particle.
     """
     return _Pixels(measured).at_false_area(false_area, _draws(measured, 0, np.random.default_rng(0))[0])
-
-
-def _at_least(histogram: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the pixels (..., B + 1) at or above each threshold; the last, above all of them, is 0."""
-    above: npt.NDArray[np.int64] = np.cumsum(histogram[..., ::-1], axis=-1)[..., ::-1]
-    return np.concatenate([above[..., 1:], np.zeros_like(above[..., :1])], axis=-1)
 
 
 def _setting(

@@ -143,6 +143,23 @@ def dose_limit(
         means = resampled_means(values, resamples=resamples, rng=rng)
         crossings = [crossing(doses, row, target) for row in means]
     draws = mean.size if alone else len(values)
+    return limit_of(doses, mean, crossings, target=target, level=level, draws=draws, noise_only=alone)
+
+
+def limit_of(
+    doses: npt.ArrayLike,
+    mean: Floats,
+    crossings: list[float],
+    *,
+    target: float,
+    level: float,
+    draws: int,
+    noise_only: bool = False,
+) -> DoseLimit:
+    """Return where the ``mean`` (D,) reaches a target, with the interval of the ``crossings`` of its resamples.
+
+    ``draws`` is the number of structures, or else, that a resample draws.
+    """
     low, high = percentile_interval(crossings, level=level, structures=draws)
     return DoseLimit(
         value=finite(crossing(doses, mean, target)),
@@ -150,7 +167,7 @@ def dose_limit(
         high=finite(high),
         level=level,
         at_or_below=bool(isotonic(mean)[0] >= target),
-        noise_only=alone,
+        noise_only=noise_only,
     )
 
 

@@ -82,22 +82,26 @@ class Measured:
         ConfigurationError
             If the threshold is not one of those.
         """
-        value = self.threshold if threshold is None else threshold
-        index = np.flatnonzero(self.thresholds == np.float32(value))
+        return self.counts_at(self.indices(self.threshold if threshold is None else threshold))
+
+    def indices(self, threshold: float) -> npt.NDArray[np.int_]:
+        """Return the index of one of the ``thresholds`` for each dose (D,), or raise as :meth:`counts`."""
+        index = np.flatnonzero(self.thresholds == np.float32(threshold))
         if not index.size:
-            raise ConfigurationError(f"threshold {value} was not measured: measure the series again with it.")
-        return self.counts_at(np.full(self.doses.size, index[0]))
+            raise ConfigurationError(f"threshold {threshold} was not measured: measure the series again with it.")
+        return np.full(self.doses.size, index[0])
 
     def counts_at(self, indices: npt.NDArray[np.int_]) -> SeriesCounts:
         """Return the pixel counts at a threshold of its own for each dose: indices (D,), B to call nothing particle."""
-        hits = _at_least(self.particle, indices)
+        places = np.arange(indices.size), indices
+        hits = at_least(self.particle)[:, *places]
         return SeriesCounts(
             doses=self.doses,
             true_positive=hits,
-            predicted=hits + _at_least(self.background, indices),
+            predicted=hits + at_least(self.background)[:, *places],
             truth=self.particle.sum(axis=-1),
-            vacuum_predicted=_at_least(self.vacuum, indices),
-            support_predicted=_at_least(self.support, indices),
+            vacuum_predicted=at_least(self.vacuum)[:, *places],
+            support_predicted=at_least(self.support)[:, *places],
             pixels=self.pixels,
         )
 
@@ -202,8 +206,7 @@ def _histograms(probability: Images, grid: npt.NDArray[np.float32], masks: Masks
     return np.array(bins, dtype=np.int64).reshape(-1, grid.size + 1)
 
 
-def _at_least(histogram: Integers, indices: npt.NDArray[np.int_]) -> Integers:
-    """Return the pixels (n, D) whose probability is at least the threshold of each dose."""
-    bins = np.arange(histogram.shape[-1])
-    chosen: Integers = np.where(bins > indices[:, None], histogram, 0).sum(axis=-1)
-    return chosen
+def at_least(histogram: Integers) -> Integers:
+    """Return the pixels (..., B + 1) at or above each threshold; the last, above all of them, is 0."""
+    above: Integers = np.cumsum(histogram[..., ::-1], axis=-1)[..., ::-1]
+    return np.concatenate([above[..., 1:], np.zeros_like(above[..., :1])], axis=-1)

@@ -78,9 +78,7 @@ def plan(
     ConfigurationError
         If a number is not positive.
     """
-    for name, value in (("dose-rate", dose_rate), ("camera-rate", camera_rate), ("budget", budget)):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ConfigurationError(f"--{name} must be positive, got {value}.")
+    check_rates(dose_rate, camera_rate, budget)
     low, high = result.dose_converged_interval
     converged = DoseLimit(
         value=result.dose_converged, low=low, high=high, level=result.dose_50_area.level, at_or_below=False
@@ -98,6 +96,13 @@ def plan(
         budget_seconds=None if budget is None else budget / dose_rate,
         needs=tuple(_need(aim, limit, dose_rate, camera_rate, budget) for aim, limit in aims.items()),
     )
+
+
+def check_rates(dose_rate: float, camera_rate: float | None, budget: float | None) -> None:
+    """Raise ConfigurationError unless each is a positive number, or None."""
+    for name, value in (("dose-rate", dose_rate), ("camera-rate", camera_rate), ("budget", budget)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ConfigurationError(f"--{name} must be positive, got {value}.")
 
 
 def _need(aim: str, limit: DoseLimit, dose_rate: float, camera_rate: float | None, budget: float | None) -> Need:

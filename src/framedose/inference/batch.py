@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from framedose.atomic import write_aside, write_json
+from framedose.atomic import write_json
 from framedose.camera.passport import CameraPassport, load_passport
 from framedose.errors import ConfigurationError
 from framedose.files import Frames, read
 from framedose.files.writer import tiff_writer
 from framedose.inference.overlay import write_overlay
 from framedose.inference.predict import check
-from framedose.inference.results import new_folder, refuse_used_folder
+from framedose.inference.results import new_folder, refuse_used_folder, write_rows
 from framedose.inference.segment import check_options, segment
 from framedose.micrograph import Micrograph
 from framedose.progress import progress
@@ -138,7 +137,7 @@ def segment_files(
             "versions": versions(),
         }
         write_json(folder / "segmentation.json", settings)
-        _write_csv(folder / "segmentation.csv", rows)
+        write_rows(folder / "segmentation.csv", SegmentedFrame, rows)
     return rows
 
 
@@ -182,11 +181,9 @@ def _dosed(dose: float | None, camera: CameraPassport | None) -> Callable[[Micro
     """Return what tells the dose of a frame [e/Å2]: the user, the file, or the camera's gain."""
 
     def dose_of(micrograph: Micrograph) -> float | None:
-        known = dose if dose is not None else micrograph.dose_per_area
-        if known is not None or camera is None or micrograph.quantity != "counts":
-            return known
-        # No dose is no estimate: an offset that is too high, or a frame without electrons.
-        return camera.dose(float(micrograph.image.mean(dtype=np.float64)), micrograph.sampling) or None
+        if dose is not None or camera is None:
+            return micrograph.dose_per_area if dose is None else dose
+        return camera.dose_of(micrograph)
 
     return dose_of
 
@@ -213,10 +210,3 @@ def _refuse_equal_names(paths: Sequence[Path]) -> None:
             raise ConfigurationError(
                 f"{other} and {path} would both write {name}_mask.tif; segment them apart, each with its --out."
             )
-
-
-def _write_csv(path: Path, rows: Sequence[SegmentedFrame]) -> None:
-    with write_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(SegmentedFrame)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)

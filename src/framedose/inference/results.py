@@ -1,13 +1,22 @@
-"""A new folder for results: all of it or nothing, and nothing of the user's is overwritten."""
+"""A new folder for results, all of it or nothing, and nothing of the user's overwritten; tables in it."""
 
+from __future__ import annotations
+
+import csv
 import errno
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from framedose.atomic import write_aside
 from framedose.errors import ConfigurationError, FramedoseError, OutputError, OutputExistsError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -49,3 +58,11 @@ def new_folder(out: Path) -> Iterator[Path]:
             reason = error.strerror or str(error)
             raise OutputError(f"--out {str(out)!r} cannot be written: {reason}. Nothing was kept. {remedy}.") from error
         raise
+
+
+def write_rows(path: Path, kind: type[DataclassInstance], rows: Iterable[DataclassInstance]) -> None:
+    """Write dataclasses of one kind as the lines of a CSV file, atomically; its fields name the columns."""
+    with write_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(kind)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)

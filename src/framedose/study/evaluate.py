@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 import zarr
 
 from framedose.atomic import locked, write_json
@@ -31,6 +30,7 @@ from framedose.study.predictors import Predictor, load_predictor
 from framedose.study.recorded import RecordedSeries
 from framedose.study.report import write_report, write_tables
 from framedose.study.series import StoredSeries
+from framedose.study.training import TrainingData
 
 if TYPE_CHECKING:
     # It loads abTEM.
@@ -65,11 +65,9 @@ def open_series(folder: Path, split: str | None = None) -> tuple[StoredSeries, D
 
 
 def _recipe(folder: Path) -> DatasetRecipe:
-    dataset, study = folder / "recipe" / "complete.yaml", folder / "study.json"
-    if dataset.exists():
-        values = yaml.safe_load(dataset.read_text(encoding="utf-8"))
-        values.pop("seed", None)
-        return build(DatasetRecipe, values, where=str(dataset))
+    study = folder / "study.json"
+    if not study.exists():
+        return TrainingData.of(folder).recipe
     return build(DatasetRecipe, json.loads(study.read_text(encoding="utf-8"))["config"]["dataset"], where=str(study))
 
 

@@ -7,9 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framedose.study.labels import network_label, number
-from framedose.study.panels import draw_frame, draw_outline, draw_scale_bar, new_panels, write_figure
-
-_ORANGE = (0.90, 0.62, 0.0)
+from framedose.study.panels import draw_frame, draw_mask, draw_outline, draw_scale_bar, new_panels, write_figure
 
 
 def examples_figure(
@@ -75,7 +73,7 @@ def overlay_figure(
         row[0].set_ylabel(network_label(name), fontsize=10)
         for axes, frame, found in zip(row, images, np.asarray(masks, dtype=bool), strict=True):
             draw_frame(axes, frame)
-            axes.imshow(np.dstack([np.broadcast_to(_ORANGE, (*found.shape, 3)), 0.5 * found]), interpolation="nearest")
+            draw_mask(axes, found)
             draw_outline(axes, mask)
     for axes, dose in zip(panels[0], doses, strict=True):
         axes.set_title(f"{number(dose)} e/Å²", fontsize=9)

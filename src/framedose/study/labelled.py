@@ -1,26 +1,26 @@
 """Predictors on labelled micrographs: one line for each image and predictor, and means with intervals."""
 
-import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from framedose.atomic import write_aside, write_json
+from framedose.atomic import write_json
 from framedose.errors import ConfigurationError, ImageError
 from framedose.evaluation.limits import percentile_interval, resampled_means
 from framedose.evaluation.objects import boundary_error, false_objects, particles_found
 from framedose.files import read
+from framedose.inference.results import write_rows
 from framedose.metrics import overlap
 from framedose.micrograph import Micrograph
 from framedose.progress import progress
 from framedose.provenance import file_digest, versions
 from framedose.random import generator
 from framedose.study.labels import network_label
-from framedose.study.panels import draw_frame, draw_outline, draw_scale_bar, new_panels, write_figure
+from framedose.study.panels import draw_frame, draw_mask, draw_outline, draw_scale_bar, new_panels, write_figure
 from framedose.study.predictors import Predictor
 
 # Endings that label files have beside the names of their images.
@@ -129,10 +129,7 @@ def evaluate_labelled(
         _draw(out / f"{path.stem}.png", frame, truth, masks)
         rows += [_row(name, path.name, mask, truth, frame.sampling) for name, mask in masks.items()]
     means = {name: _means([row for row in rows if row.network == name], level, resamples, seed) for name in predictors}
-    with write_aside(out / "labelled.csv") as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(LabelledImage)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    write_rows(out / "labelled.csv", LabelledImage, rows)
     content = {
         "networks": means,
         "settings": {"threshold": threshold, "level": level, "sampling": sampling, "seed": seed},
@@ -199,7 +196,7 @@ def _draw(
     figure, panels = new_panels(1, len(masks))
     for axes, (name, mask) in zip(panels[0], masks.items(), strict=True):
         draw_frame(axes, frame.image)
-        axes.imshow(np.dstack([np.broadcast_to((0.9, 0.62, 0.0), (*mask.shape, 3)), 0.5 * mask]))
+        draw_mask(axes, mask)
         if truth.any() and not truth.all():
             draw_outline(axes, truth)
         axes.set_title(f"{network_label(name)}: F1 {overlap(mask, truth).f1:.2f}", fontsize=9)

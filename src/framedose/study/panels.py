@@ -12,6 +12,7 @@ from matplotlib.patheffects import withStroke
 from framedose.atomic import write_aside
 
 _CYAN = "#00D5FF"
+_ORANGE = (0.90, 0.62, 0.0)
 _DPI = 130
 
 
@@ -28,6 +29,11 @@ def draw_frame(axes: Axes, frame: npt.NDArray[Any]) -> None:
     """Draw a frame in grey; the levels span the central 99 % of its pixels."""
     low, high = np.percentile(frame, [0.5, 99.5])
     axes.imshow(frame, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+
+
+def draw_mask(axes: Axes, mask: npt.NDArray[np.bool_]) -> None:
+    """Fill a mask in orange that lets the frame be seen."""
+    axes.imshow(np.dstack([np.broadcast_to(_ORANGE, (*mask.shape, 3)), 0.5 * mask]), interpolation="nearest")
 
 
 def draw_outline(axes: Axes, mask: npt.NDArray[Any]) -> None:

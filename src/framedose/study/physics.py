@@ -13,8 +13,8 @@ from framedose.dataset.recipe import DatasetRecipe
 from framedose.dataset.workers import Runner
 from framedose.errors import ConfigurationError, FileFormatError
 from framedose.evaluation.counts import SeriesCounts
-from framedose.evaluation.limits import Result
-from framedose.evaluation.physics.limits import Detection, KnownSignal, detection, dose_reached
+from framedose.evaluation.limits import Result, dose_limit
+from framedose.evaluation.physics.limits import Detection, KnownSignal, detection
 from framedose.evaluation.summary import EvaluationConfig, MaskScores, mask_scores
 from framedose.progress import progress
 from framedose.random import generator
@@ -158,7 +158,7 @@ def _known(
         doses=doses.tolist(),
         d_prime=np.median([curve["d_prime"] for curve in curves], axis=0).tolist(),
         reached=shares.mean(axis=0).tolist(),
-        dose=dose_reached(doses, shares, target, level=evaluation.level, resamples=evaluation.resamples, rng=rng),
+        dose=dose_limit(doses, shares, target=target, level=evaluation.level, resamples=evaluation.resamples, rng=rng),
     )
 
 

@@ -1,7 +1,7 @@
 """A recorded series as the evaluation wants it: one specimen at rising dose, with what is seen at the end as truth."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +132,7 @@ def doses_of(frames: Sequence[Micrograph], table: Path | None, camera: CameraPas
     """
     if table is not None:
         return _read_doses(table, len(frames))
-    found = [_dose(frame, camera.dose) for frame in frames]
+    found = [camera.dose_of(frame) for frame in frames]
     unknown = next((frame for frame, dose in zip(frames, found, strict=True) if dose is None), None)
     if unknown is not None:
         raise CalibrationError(
@@ -140,12 +140,6 @@ def doses_of(frames: Sequence[Micrograph], table: Path | None, camera: CameraPas
             "camera's gain. Give --doses doses.csv, with a column dose [e/Å2] and a line for each frame."
         )
     return [dose for dose in found if dose is not None]
-
-
-def _dose(frame: Micrograph, by_gain: Callable[[float, float], float | None]) -> float | None:
-    if frame.dose_per_area is not None or frame.quantity != "counts":
-        return frame.dose_per_area
-    return by_gain(float(frame.image.mean(dtype=np.float64)), frame.sampling) or None
 
 
 def _read_doses(table: Path, frames: int) -> list[float]:

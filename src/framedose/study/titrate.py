@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from framedose.atomic import write_aside, write_json
+from framedose.atomic import write_json
 from framedose.camera.passport import load_passport
 from framedose.errors import ConfigurationError
 from framedose.evaluation.titration import in_electrons, share_of_dose, titrate
 from framedose.files import read, write_tiff
 from framedose.inference.predict import check
-from framedose.inference.results import new_folder, refuse_used_folder
+from framedose.inference.results import new_folder, refuse_used_folder, write_rows
 from framedose.inference.segment import check_options, segment
 from framedose.metrics import overlap
 from framedose.micrograph import Micrograph
@@ -208,8 +207,5 @@ def _write(folder: Path, name: str, sampling: float, steps: Sequence[Step]) -> N
     for step in lower:
         write_tiff(folder / f"{name}_{step.row.dose_per_area:g}.tif", step.image, sampling)
         write_tiff(folder / f"{name}_{step.row.dose_per_area:g}_mask.tif", step.mask * np.uint8(255), sampling)
-    with write_aside(folder / "titration.csv") as aside, aside.open("w", newline="", encoding="utf-8") as table:
-        writer = csv.DictWriter(table, [field.name for field in fields(TitratedFrame)])
-        writer.writeheader()
-        writer.writerows(asdict(step.row) for step in steps)
+    write_rows(folder / "titration.csv", TitratedFrame, [step.row for step in steps])
     titration_figure(folder / "titration.png", steps, sampling, title=name, notes=(SELF_CONSISTENCY, NOT_MODELLED))

@@ -11,10 +11,7 @@ from framedose.evaluation.limits import (
     Floats,
     Result,
     crossing,
-    finite,
-    isotonic,
-    percentile_interval,
-    resampled_means,
+    limit_of,
 )
 
 
@@ -48,25 +45,6 @@ class Detection(Result):
     """Frames without a particle at each dose, which the threshold comes from."""
     dose: DoseLimit
     """Dose at which the target is found."""
-
-
-def dose_reached(
-    doses: npt.ArrayLike,
-    shares: npt.ArrayLike,
-    target: float,
-    *,
-    level: float = 0.95,
-    resamples: int = 1000,
-    rng: np.random.Generator,
-) -> DoseLimit:
-    """Return the dose at which the mean of ``shares`` (structures, D) over structures reaches ``target``.
-
-    First :func:`~framedose.evaluation.limits.crossing` of the monotone fit, linear in the logarithm of the dose, with a
-    bootstrap interval over structures.
-    """
-    shares = np.asarray(shares, dtype=np.float64)
-    means = resampled_means(shares, resamples=resamples, rng=rng)
-    return _limit(doses, shares.mean(axis=0), means, target, level, len(shares))
 
 
 def detection(
@@ -129,14 +107,12 @@ def detection(
         false_share=false_share,
         target=target,
         null_frames=len(null),
-        dose=_limit(doses, mean, means, target, level, len(scores)),
+        dose=limit_of(
+            doses,
+            mean,
+            [crossing(doses, row, target) for row in means],
+            target=target,
+            level=level,
+            draws=len(scores),
+        ),
     )
-
-
-def _limit(
-    doses: npt.ArrayLike, mean: Floats, means: Floats, target: float, level: float, structures: int
-) -> DoseLimit:
-    low, high = percentile_interval([crossing(doses, row, target) for row in means], level=level, structures=structures)
-    value = finite(crossing(doses, mean, target))
-    at_or_below = bool(isotonic(mean)[0] >= target)
-    return DoseLimit(value=value, low=finite(low), high=finite(high), level=level, at_or_below=at_or_below)
