@@ -16,6 +16,7 @@ from framedose.specimen.assembly import build_specimen
 from framedose.specimen.config import SpecimenConfig
 from framedose.study.physics import in_turn, physics_curves
 from framedose.study.physics_field import PhysicsConfig
+from framedose.study.series import evaluation_series
 
 RECIPE = DatasetRecipe(
     structures=1,
@@ -28,6 +29,7 @@ RECIPE = DatasetRecipe(
     conditions={"sampling": {"low": 0.19, "high": 0.21}},
 )
 EVALUATION = EvaluationConfig(structures=3, resamples=100, high_dose=1000.0)
+_, SPLIT = evaluation_series(RECIPE, EVALUATION)
 CONFIG = PhysicsConfig(
     templates=4, doses=DoseGrid(low=10, high=1e4, count=4), frames=1, null_frames=4, false_share=0.1, patch=2.0
 )
@@ -50,8 +52,8 @@ def computed(tmp_path_factory):
     for _ in range(2):
         # Four templates, then three structures: each is begun twice.
         with pytest.raises(Interrupted):
-            physics_curves(RECIPE, EVALUATION, CONFIG, seed=1, folder=folder, run=two_items)
-    return folder, physics_curves(RECIPE, EVALUATION, CONFIG, seed=1, folder=folder, run=two_items)
+            physics_curves(RECIPE, SPLIT, EVALUATION, CONFIG, seed=1, folder=folder, run=two_items)
+    return folder, physics_curves(RECIPE, SPLIT, EVALUATION, CONFIG, seed=1, folder=folder, run=two_items)
 
 
 def test_the_curves_are_in_the_order_that_physics_has(computed):
@@ -82,7 +84,7 @@ def test_the_result_is_written_and_made_from_the_same_numbers_again(computed):
     def nothing(*_):
         raise AssertionError("All was finished.")
 
-    again = physics_curves(RECIPE, EVALUATION, CONFIG, seed=1, folder=folder, run=nothing)
+    again = physics_curves(RECIPE, SPLIT, EVALUATION, CONFIG, seed=1, folder=folder, run=nothing)
     assert again == result
     assert times == {path: path.stat().st_mtime_ns for path in folder.glob("*/*")}
 
@@ -114,8 +116,8 @@ def test_free_particles_leave_vacuum_and_films_stay():
 
 def test_settings_that_cannot_give_the_curves_are_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="false_share 0.01 needs at least 100"):
-        physics_curves(RECIPE, EVALUATION, CONFIG.model_copy(update={"false_share": 0.01}), seed=1, folder=tmp_path)
+        physics_curves(RECIPE, SPLIT, EVALUATION, CONFIG.model_copy(update={"false_share": 0.01}), seed=1, folder=tmp_path)
     low = CONFIG.model_copy(update={"doses": DoseGrid(low=1, high=500, count=4)})
     with pytest.raises(ConfigurationError, match=r"doses\.high"):
-        physics_curves(RECIPE, EVALUATION, low, seed=1, folder=tmp_path)
+        physics_curves(RECIPE, SPLIT, EVALUATION, low, seed=1, folder=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -92,13 +92,14 @@ def test_no_dataset_and_a_foreign_folder(dataset, tmp_path, capsys):
 
 
 def test_starting_from_weights(dataset, tmp_path, tiny_weights, capsys):
-    """At a rate of nearly zero the weights stay those that it started from."""
+    """At a rate of nearly zero the weights stay those that it started from, with a window of their own."""
     first = tiny_weights(1.5)
     words = ["train", str(dataset), "--start-from", str(first), "--training.learning_rate", "1e-12"]
+    words += ["--network.normalise_window", "15"]
     more = [*SMALL[6:], "--out", str(tmp_path / "tuned")]
     assert main([*words, *more, "--network", "unet"]) == 0
     tuned, start = load_network(tmp_path / "tuned" / "unet.safetensors"), load_network(first)
-    assert tuned.metadata.network == start.metadata.network
+    assert tuned.metadata.network == start.metadata.network.model_copy(update={"normalise_window": 15})
     assert tuned.metadata.provenance["started_from"] == start.metadata.weights_sha256
     for name, tensor in start.network.state_dict().items():
         assert np.allclose(tensor, tuned.network.state_dict()[name], atol=1e-8)

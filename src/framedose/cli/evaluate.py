@@ -92,10 +92,11 @@ def evaluate(
     from framedose.config import build
     from framedose.evaluation.summary import EvaluationConfig, NetworkResult
     from framedose.study.evaluate import evaluate as run
-    from framedose.study.evaluate import load_predictors, open_series
+    from framedose.study.evaluate import load_predictors
     from framedose.study.physics import load_physics
     from framedose.study.predictors import tuned_baselines
     from framedose.study.report import headline
+    from framedose.study.series import open_series, origin
 
     if not inputs:
         raise ConfigurationError("framedose evaluate needs the folder of a simulated series, or micrographs.")
@@ -107,7 +108,7 @@ def evaluate(
         _labelled(inputs, labels, network, sampling, config, seed, out)
         return
     if len(inputs) == 1 and (inputs[0] / "images.zarr").exists():
-        series, recipe = open_series(inputs[0], split)
+        series, (recipe, _) = open_series(inputs[0], split), origin(inputs[0])
         predictors = load_predictors(network or ["unet", "msdnet"])
         if baselines is not None:
             predictors |= tuned_baselines(baselines, threshold=threshold)

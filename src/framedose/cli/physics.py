@@ -1,23 +1,26 @@
-"""``framedose physics``: the doses that physics allows on the test series of a study."""
+"""``framedose physics``: the doses that physics allows on a simulated series."""
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
+from math import ceil
 from pathlib import Path
 
 from framedose.errors import ConfigurationError, FileFormatError
 
 
 def physics(
-    study: Path,
+    series: Path,
     /,
     *,
+    split: str | None = None,
+    threshold: float = 0.9,
+    high_dose: float = 1000.0,
     templates: int = 200,
     workers: int | None = None,
     out: Path = Path("framedose-physics"),
 ) -> None:
-    """Compute what physics allows on the structures of a study's test series.
+    """Compute what physics allows on the structures of a simulated series.
 
     Three curves: the floor for any method that knows the signal exactly (likelihood ratio on the counts before the
     camera); the linear prewhitening observer on frames, which knows it exactly too; and the headline, the same observer
@@ -30,12 +33,20 @@ def physics(
 
       framedose evaluate framedose-study --physics physics/physics.json --baselines framedose-study
 
+      framedose physics my-replica --templates 100
+
     Parameters
     ----------
-    study
-        Folder of "framedose study".
+    series
+        Folder of "framedose simulate --series", or of a study.
+    split
+        Which series of the folder: test, replica or ramp.
+    threshold
+        Least probability, between 0 and 1, for a pixel of the observer's mask to belong to a particle.
+    high_dose
+        Least dose of the plateau of its area, in e/Å2.
     templates
-        Particles that the averaged observer knows; none of them is in the test series.
+        Particles that the averaged observer knows; none of them is in the series.
     workers
         Processes; one for each core by default.
     out
@@ -44,21 +55,28 @@ def physics(
     from framedose.config import build
     from framedose.dataset.workers import cores
     from framedose.dataset.workers import workers as start
-    from framedose.study.config import StudyConfig
+    from framedose.evaluation.summary import EvaluationConfig
     from framedose.study.labels import number
     from framedose.study.physics import physics_curves
     from framedose.study.physics_field import PhysicsConfig
+    from framedose.study.series import open_series, origin
 
-    card = study / "study.json"
-    if not card.is_file():
-        raise FileFormatError(f"{str(study)!r} is no study: give the folder of framedose study.")
     if workers is not None and workers < 1:
         raise ConfigurationError(f"--workers must be at least 1, got {workers}.")
-    config = build(StudyConfig, json.loads(card.read_text(encoding="utf-8"))["config"], where=str(card))
-    chosen = build(PhysicsConfig, {"templates": templates}, where="options")
+    scored = build(EvaluationConfig, {"threshold": threshold, "high_dose": high_dose}, where="options")
+    stored, (recipe, seed) = open_series(series, split), origin(series)
+    if stored.split.digest(recipe, seed) != stored.made_from:
+        raise FileFormatError(
+            f"The series {stored.split.name!r} in {str(series)!r} was made by another recipe or version than its "
+            "folder says: simulate it again."
+        )
+    # The false share is told from at least so many frames without a particle, over all structures.
+    frames = ceil(1 / PhysicsConfig().false_share / stored.split.kinds.count("particle"))
+    null_frames = max(PhysicsConfig().null_frames, frames)
+    chosen = build(PhysicsConfig, {"templates": templates, "null_frames": null_frames}, where="options")
     with ExitStack() as stack:
         run = stack.enter_context(start(workers or cores()))
-        result = physics_curves(config.dataset, config.evaluation, chosen, seed=config.seed, folder=out, run=run)
+        result = physics_curves(recipe, stored.split, scored, chosen, seed=seed, folder=out, run=run)
     found, false = f"{chosen.found:.0%}", f"{chosen.false_share:.0%}"
     print(f"Dose [e/Å2] at which {found} of the particles are found at {false} false fields:")
     for name, dose in (

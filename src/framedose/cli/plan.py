@@ -142,8 +142,8 @@ def _evaluated(
     from framedose.dataset.workers import workers as start
     from framedose.evaluation.summary import EvaluationConfig
     from framedose.study.config import study_config
-    from framedose.study.evaluate import evaluate, load_predictors, open_series
-    from framedose.study.series import evaluation_series
+    from framedose.study.evaluate import evaluate, load_predictors
+    from framedose.study.series import evaluation_series, open_series
 
     recipe = build(DatasetRecipe, merged(study_config(preset).dataset.model_dump(), given), where="recipe")
     counts = {"structures": structures, "support_frames": max(2, structures // 3), "vacuum_frames": 4}
@@ -157,7 +157,7 @@ def _evaluated(
         given=given,
         series=evaluation_series(recipe, config),
     )
-    series, _ = open_series(out / "series")
+    series = open_series(out / "series")
     evaluate(predictors, series, out / "limits", config=config, seed=seed, pixels_summed=recipe.binning)
     return out / "limits"
 

@@ -12,13 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 
 from framedose.atomic import locked, write_json
-from framedose.config import build
-from framedose.dataset.folder import IMAGES
-from framedose.dataset.recipe import DatasetRecipe
-from framedose.errors import ConfigurationError, FileFormatError, OutputExistsError
+from framedose.errors import ConfigurationError, OutputExistsError
 from framedose.evaluation.compare import Comparison, compare
 from framedose.evaluation.measure import Measured, measure
 from framedose.evaluation.series import Predict, Series
@@ -30,45 +26,12 @@ from framedose.study.predictors import Predictor, load_predictor
 from framedose.study.recorded import RecordedSeries
 from framedose.study.report import write_report, write_tables
 from framedose.study.series import StoredSeries
-from framedose.study.training import TrainingData
 
 if TYPE_CHECKING:
     # It loads abTEM.
     from framedose.study.physics import PhysicsResult
 
 CARD = "evaluation.json"
-# A folder that a study or a simulation made its series in, in the order in which one is looked for.
-_SPLITS = ("test", "replica", "ramp")
-
-
-def open_series(folder: Path, split: str | None = None) -> tuple[StoredSeries, DatasetRecipe]:
-    """Return the simulated series in the folder of a dataset or a study, and the recipe of its images.
-
-    Raises
-    ------
-    FileFormatError
-        If there is none, or it is not complete.
-    """
-    try:
-        found = list(zarr.open_group(folder / IMAGES, mode="r").group_keys())
-    except FileNotFoundError as error:
-        raise FileFormatError(
-            f"{str(folder)!r} holds no dataset: make one with framedose simulate --series."
-        ) from error
-    chosen = split or next((name for name in _SPLITS if name in found), None)
-    if chosen is None or chosen not in found:
-        raise FileFormatError(
-            f"{str(folder)!r} holds {', '.join(sorted(found)) or 'nothing'}, and no series "
-            f"{split or 'of rising dose'}: make one with framedose simulate --series replica."
-        )
-    return StoredSeries(folder / IMAGES, chosen), _recipe(folder)
-
-
-def _recipe(folder: Path) -> DatasetRecipe:
-    study = folder / "study.json"
-    if not study.exists():
-        return TrainingData.of(folder).recipe
-    return build(DatasetRecipe, json.loads(study.read_text(encoding="utf-8"))["config"]["dataset"], where=str(study))
 
 
 def load_predictors(names: Sequence[str]) -> dict[str, Predictor]:
@@ -108,8 +71,8 @@ def evaluate(
     predictors
         By the names that they shall have.
     series
-        A simulated series (:func:`open_series`), or a recorded one, of which each predictor's own view of the last
-        frames is the truth.
+        A simulated series (:func:`framedose.study.series.open_series`), or a recorded one, of which each predictor's
+        own view of the last frames is the truth.
     out
         Folder: empty, new, or holding this very evaluation.
     config

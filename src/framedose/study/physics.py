@@ -1,4 +1,4 @@
-"""What physics allows on a study's test series: two curves of a known signal, and that of the network's own task."""
+"""What physics allows on a simulated series: two curves of a known signal, and that of the network's own task."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 from framedose.atomic import write_json
 from framedose.config import digest
-from framedose.dataset.recipe import DatasetRecipe
+from framedose.dataset.recipe import DatasetRecipe, Split
 from framedose.dataset.workers import Runner
 from framedose.errors import ConfigurationError, FileFormatError
 from framedose.evaluation.counts import SeriesCounts
@@ -19,7 +19,6 @@ from framedose.evaluation.summary import EvaluationConfig, MaskScores, mask_scor
 from framedose.progress import progress
 from framedose.random import generator
 from framedose.study.physics_field import FieldTask, PhysicsConfig
-from framedose.study.series import evaluation_series
 
 _PATCHES_RIGHT = 0.95
 
@@ -52,6 +51,7 @@ def in_turn(task: Callable[[Any], Any], items: Sequence[Any], label: str, done: 
 
 def physics_curves(
     recipe: DatasetRecipe,
+    split: Split,
     evaluation: EvaluationConfig,
     config: PhysicsConfig,
     *,
@@ -59,7 +59,7 @@ def physics_curves(
     folder: Path,
     run: Runner = in_turn,
 ) -> PhysicsResult:
-    """Compute the three curves on the structures of a study's test series, or read them where they are finished.
+    """Compute the three curves on the structures of a series, or read them where they are finished.
 
     Specimens, imaging conditions and cameras are those of the series' structures; the noise is drawn anew, and the
     doses are those of ``config``. Templates and structures are kept one by one in ``folder``, and the result goes to
@@ -67,8 +67,10 @@ def physics_curves(
 
     Parameters
     ----------
-    recipe, evaluation, seed
-        As the study has them.
+    recipe, split, seed
+        What the series was made by; its fields of particles come first.
+    evaluation
+        Threshold, high dose and intervals, as the networks beside the curves are scored.
     config
         Templates, doses and frames.
     folder
@@ -88,21 +90,21 @@ def physics_curves(
             f"doses.high of the physics curves must be at least {least:g} e/Å2, the high_dose and null_dose of the "
             f"evaluation, got {config.doses.high:g}: raise it."
         )
-    null = evaluation.structures * (config.null_frames + 1)
+    structures = split.kinds.count("particle")
+    null = structures * (config.null_frames + 1)
     if null * config.false_share < 1 - 1e-9:
         raise ConfigurationError(
             f"false_share {config.false_share:g} needs at least {int(np.ceil(1 / config.false_share))} frames without "
-            f"a particle, got {null} from {evaluation.structures} structures: raise null_frames."
+            f"a particle, got {null} from {structures} structures: raise null_frames."
         )
-    series, split = evaluation_series(recipe, evaluation)
     threshold = evaluation.threshold
-    made_from = digest([config.digest(), split.digest(series, seed), evaluation.structures, threshold, seed])
+    made_from = digest([config.digest(), split.digest(recipe, seed), structures, threshold, seed])
     kept = folder / made_from[:16]
     kept.mkdir(parents=True, exist_ok=True)
-    task = FieldTask(kept.resolve(), series, split, seed, config, threshold)
+    task = FieldTask(kept.resolve(), recipe, split, seed, config, threshold)
     _missing(run, task.make_template, task.template_path, config.templates, "templates")
-    _missing(run, task.score, task.score_path, evaluation.structures, "physics")
-    paths = [task.score_path(index) for index in range(evaluation.structures)]
+    _missing(run, task.score, task.score_path, structures, "physics")
+    paths = [task.score_path(index) for index in range(structures)]
     fields = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     result = _pooled(fields, evaluation, config, recipe.image_size**2, seed)
     write_json(folder / "physics.json", {"made_from": made_from, **result.model_dump()})

@@ -185,7 +185,8 @@ def train_network(
 
 def _check_start(start: LoadedNetwork, network: UNetConfig | MSDNetConfig, data: TrainingData) -> None:
     """Refuse weights of another network, or of pixels of another size."""
-    theirs, mine = start.metadata.network.model_dump(), network.model_dump()
+    # No weight depends on the window of the normalisation.
+    theirs, mine = start.metadata.network.model_dump(exclude={"normalise_window"}), network.model_dump()
     different = [f"{key} {theirs[key]}" for key in theirs if theirs[key] != mine.get(key)]
     if different:
         raise WeightsError(
