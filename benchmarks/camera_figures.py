@@ -19,20 +19,23 @@ from scipy.optimize import curve_fit
 from framedose.camera.calibrate import Calibration, calibrate
 from framedose.camera.joint_fit import fit_jointly
 from framedose.camera.mtf import mtf
-from framedose.camera.noise import Camera, CameraRanges, detect
 from framedose.camera.page import draw_floors, draw_frame_fits, draw_spectra, draw_transfer, summary
-from framedose.camera.paper_fit import FrameFit, fit_floors, fit_frame
+from framedose.camera.paper_fit import fit_frame
 from framedose.camera.passport import load_passport
 from framedose.camera.pattern import shared_power
-from framedose.camera.spectrum import Spectrum, measure_spectrum, ring_frequencies
+from framedose.camera.spectrum import ring_frequencies
 from framedose.camera.vacuum import Region
-from framedose.config import Range
 from framedose.files import read
-from framedose.random import generator
+from framedose.paper.camera_figures import (
+    CAMERA,
+    DOSES,
+    SAMPLING,
+    draw_single_fit,
+    draw_varied,
+    simulated_ramp,
+    varied_fits,
+)
 
-SAMPLING, SIZE, MARGIN = 0.075, 512, 32
-CAMERA = Camera(c0=0.28, c3=2.2, readout=0.01)
-WHOLE = Region(0, 0, SIZE, SIZE)
 BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
 
 
@@ -45,16 +48,11 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
 
-    doses = np.geomspace(10, 1300, arguments.frames)
-    ramp = calibrate(
-        [vacuum(dose, CAMERA, arguments.seed, index) for index, dose in enumerate(doses)],
-        sampling=SAMPLING,
-        doses=doses,
-        region=WHOLE,
-    )
+    doses = np.geomspace(*DOSES, arguments.frames)
+    ramp = simulated_ramp(arguments.frames, arguments.seed)
     paper_figure(arguments.out / "calibration_paper.png", ramp)
     drift_figure(arguments.out / "calibration_drift.png", ramp, doses)
-    varied_figure(arguments.out / "calibration_varied.png", doses, arguments.seed)
+    draw_varied_cameras(arguments.out / "calibration_varied.png", doses, arguments.seed)
 
     here = Path(__file__).parents[1]
     data = Path(os.environ.get("FRAMEDOSE_REAL_DATA", here.parent / "shared" / "data"))
@@ -63,13 +61,6 @@ def main() -> None:
         return
     real_figure(arguments.out / "calibration_real.png", data)
     merlin_figure(arguments.out / "calibration_merlin.png", data)
-
-
-def vacuum(dose: float, camera: Camera, seed: int, index: int) -> np.ndarray:
-    """Return a vacuum frame in electrons, cropped out of a larger field."""
-    field = np.ones((SIZE + 2 * MARGIN,) * 2, np.float32)
-    frame = detect(field, dose * SAMPLING**2, camera, generator(seed, "figures", index))
-    return frame[MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
 def paper_figure(path: Path, ramp: Calibration) -> None:
@@ -86,18 +77,6 @@ def paper_figure(path: Path, ramp: Calibration) -> None:
     marked = sum(fit.good for fit in ramp.frame_fits)
     print(f"ramp, Eq. 2: N_0 {ramp.floors.readout:.4f}, R2 {ramp.floors.r2:.3f}; R2 of Eq. 4 >= 0.98 on {marked}")
     print(f"ramp, joint fit: {summary(ramp)}; chi2 {ramp.joint.chi2:.2f}, readout {ramp.readout_noise}")
-
-
-def draw_single_fit(axes: Axes, spectrum: Spectrum, fit: FrameFit, title: str) -> None:
-    """Draw the normalised amplitude spectrum of one frame with Eq. 1."""
-    axes.plot(
-        spectrum.frequency, np.sqrt(spectrum.power) / fit.c1, ".", color=BLUE, label="root of the noise power / c1"
-    )
-    q = np.linspace(0, 1, 200)
-    label = f"c0 {fit.c0:.2f}, c3 {fit.c3:.2f}, C {fit.floor:.2f}, R2 {fit.r2:.3f}"
-    axes.plot(q, mtf(q, fit.c0, fit.c3, fit.floor), color=RED, label=label)
-    axes.set(xlabel="q / Nyquist frequency", title=f"Eq. 1 at {title}", ylim=(0, 1.1))
-    axes.legend(fontsize=8)
 
 
 def drift_figure(path: Path, ramp: Calibration, doses: np.ndarray) -> None:
@@ -138,23 +117,11 @@ def drift_figure(path: Path, ramp: Calibration, doses: np.ndarray) -> None:
         )
 
 
-def varied_figure(path: Path, doses: np.ndarray, seed: int) -> None:
+def draw_varied_cameras(path: Path, doses: np.ndarray, seed: int) -> None:
     """Draw SOI.8: c0, c3 and N_0 drawn anew for each frame, as the paper trains."""
-    ranges = CameraRanges(c0=Range(low=0.2, high=0.3), c3=Range(low=2, high=3))
-    fits = []
-    for index, dose in enumerate(doses):
-        camera = ranges.draw(generator(seed, "varied", index))
-        spectrum = measure_spectrum(vacuum(dose, camera, seed, 10_000 + index))
-        fits.append(fit_frame(spectrum.frequency, spectrum.power))
-    electrons = doses * SAMPLING**2
-    floors = fit_floors(electrons, np.array([fit.floor for fit in fits]))
+    fits, electrons, floors = varied_fits(doses, seed)
     figure = Figure(figsize=(13, 4), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 3), ("c0", "c3", "floor"), strict=True):
-        values = np.array([getattr(fit, name) for fit in fits])
-        axes.plot(electrons, values, "o", color=BLUE, markersize=4)
-        axes.set(xscale="log", xlabel="electrons per pixel", title="C" if name == "floor" else name)
-        if name == "floor":
-            axes.plot(electrons, np.sqrt(floors.readout / (floors.readout + electrons)), color=RED)
+    draw_varied(figure, fits, electrons, floors)
     figure.savefig(path, dpi=110)
     print(f"varied cameras, Eq. 2: N_0 {floors.readout:.4f}, R2 {floors.r2:.3f}")
 

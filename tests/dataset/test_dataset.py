@@ -255,3 +255,18 @@ def test_ranges_of_the_paper_have_names():
         build(DatasetRecipe, {"conditions": {"dose": "lwo"}}, where="recipe")
     with pytest.raises(ConfigurationError, match="mtf1, mtf2"):
         build(DatasetRecipe, {"camera": "mtf9"}, where="recipe")
+
+
+def test_datasets_of_other_cameras_and_doses_share_specimens_and_exit_waves():
+    recipe = DatasetRecipe()
+    _, split = training_parts(recipe)[0]
+    other = DatasetRecipe(camera="mtf1", conditions={"dose": "low"})
+    assert split.specimens_digest(recipe, 0) == split.specimens_digest(other, 0)
+    assert split.digest(recipe, 0) != split.digest(other, 0)
+    for changes in (
+        {"specimen": {"radius": {"low": 4.0, "high": 12.0}}},
+        {"exit_wave": {"slice_thickness": 0.5}},
+        {"conditions": {"sampling": {"low": 0.06, "high": 0.08}}},
+    ):
+        assert split.specimens_digest(recipe, 0) != split.specimens_digest(DatasetRecipe.model_validate(changes), 0)
+    assert split.specimens_digest(recipe, 0) != split.specimens_digest(recipe, 1)

@@ -64,6 +64,16 @@ def test_the_ratio_of_known_limits_is_found():
     assert np.all(np.array(back.equal_threshold.f1_difference.mean) <= 0)
 
 
+def test_series_of_one_structure_has_a_ratio_and_no_interval():
+    result = compare(network(40, structures=1), network(80, structures=1), CONFIG, seed=0)
+    ratio = result.equal_threshold.area_dose_ratio["0.5"]
+    assert ratio.value == pytest.approx(0.5, rel=0.1)
+    assert ratio.low is ratio.high is None
+    band = result.equal_threshold.f1_difference
+    assert band.low == band.mean == band.high
+    assert "No difference" in result.verdict
+
+
 def test_pairing_takes_out_what_is_hard_for_both():
     result = compare(network(40, seed=1), network(40 / HALF, seed=2), CONFIG, seed=0)
     paired = result.equal_threshold.area_dose_ratio["0.5"]

@@ -8,13 +8,14 @@ import pytest
 from framedose.config import Range
 from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
 from framedose.dataset.render import make_specimen
+from framedose.dataset.workers import in_turn
 from framedose.errors import ConfigurationError
 from framedose.evaluation.summary import DoseGrid, EvaluationConfig
 from framedose.microscope.exit_wave import ExitWaveConfig
 from framedose.random import generator
 from framedose.specimen.assembly import build_specimen
 from framedose.specimen.config import SpecimenConfig
-from framedose.study.physics import in_turn, physics_curves
+from framedose.study.physics import physics_curves
 from framedose.study.physics_field import PhysicsConfig
 from framedose.study.series import evaluation_series
 
@@ -116,7 +117,9 @@ def test_free_particles_leave_vacuum_and_films_stay():
 
 def test_settings_that_cannot_give_the_curves_are_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="false_share 0.01 needs at least 100"):
-        physics_curves(RECIPE, SPLIT, EVALUATION, CONFIG.model_copy(update={"false_share": 0.01}), seed=1, folder=tmp_path)
+        physics_curves(
+            RECIPE, SPLIT, EVALUATION, CONFIG.model_copy(update={"false_share": 0.01}), seed=1, folder=tmp_path
+        )
     low = CONFIG.model_copy(update={"doses": DoseGrid(low=1, high=500, count=4)})
     with pytest.raises(ConfigurationError, match=r"doses\.high"):
         physics_curves(RECIPE, SPLIT, EVALUATION, low, seed=1, folder=tmp_path)

@@ -22,10 +22,11 @@ _COMMANDS = {
     "segment": "Segment the particles in real micrographs.",
     "evaluate": "Find the dose limits of networks on a series of rising dose.",
     "compare": "Compare two evaluated networks on the same frames.",
-    "physics": "Compute the doses that physics allows on a study's test series.",
+    "physics": "Compute the doses that physics allows on a simulated series.",
     "plan": "Plan an experiment from dose limits: exposure, frame rate, frames to sum.",
     "calibrate": "Measure the noise of a camera on vacuum frames.",
     "titrate": "Show what a network would see of a real micrograph at lower doses.",
+    "reproduce": "Make the paper's figures and tables anew.",
     "weights": "List trained networks, show what made them, export them as ONNX.",
 }
 _USAGE = {
@@ -37,8 +38,9 @@ _USAGE = {
     "calibrate": "FILES... [OPTIONS]",
     "evaluate": "INPUTS... [OPTIONS]",
     "compare": "FIRST SECOND [OPTIONS]",
-    "physics": "STUDY [OPTIONS]",
+    "physics": "SERIES [OPTIONS]",
     "plan": "[EVALUATION or RECIPE.yaml] --dose-rate RATE [OPTIONS]",
+    "reproduce": "[IDS...] [OPTIONS]",
     "titrate": "FILE --camera CAMERA --doses DOSES [OPTIONS]",
 }
 

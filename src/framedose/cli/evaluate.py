@@ -11,7 +11,6 @@ from framedose.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from framedose.evaluation.summary import EvaluationConfig
-    from framedose.study.recorded import RecordedSeries
 
 
 def evaluate(
@@ -95,6 +94,7 @@ def evaluate(
     from framedose.study.evaluate import load_predictors
     from framedose.study.physics import load_physics
     from framedose.study.predictors import tuned_baselines
+    from framedose.study.recorded import read_series
     from framedose.study.report import headline
     from framedose.study.series import open_series, origin
 
@@ -119,7 +119,7 @@ def evaluate(
             raise ConfigurationError(
                 "--baselines goes with a simulated series, whose validation images they are tuned on."
             )
-        recorded = _recorded(inputs, sampling, doses, camera, seed)
+        recorded = read_series(inputs, sampling=sampling, doses=doses, camera=camera, seed=seed)
         predictors = load_predictors(network or ["unet", "msdnet"])
         results = run(predictors, recorded, out, config=config, seed=seed, truth_frames=truth_frames)
     for name, result in results["networks"].items():
@@ -166,26 +166,3 @@ def _labelled(
             f"{number(mean['f1_all_particle']['mean'])}"
         )
     print(f"Table, numbers and pictures are in {out}")
-
-
-def _recorded(
-    inputs: tuple[Path, ...], sampling: float | None, doses: Path | None, camera: str | None, seed: int
-) -> RecordedSeries:
-    from framedose.camera.passport import load_passport
-    from framedose.config import digest
-    from framedose.files import read
-    from framedose.provenance import file_digest
-    from framedose.study.recorded import RecordedSeries, doses_of
-
-    if camera is None:
-        raise ConfigurationError(
-            "Micrographs need --camera, a passport of framedose calibrate or a shipped one such as oneview: it draws "
-            "the vacuum of the null test, and tells doses from counts."
-        )
-    passport = load_passport(camera)
-    files = [read(path, sampling=sampling) for path in inputs]
-    frames = [frame for one in files for frame in one]
-    hashes = [file_digest(path) for one in files for path in one.files]
-    known = doses_of(frames, doses, passport)
-    made_from = digest([hashes, known, passport.model_dump(mode="json"), sampling, seed])
-    return RecordedSeries(frames, known, passport.simulated(), made_from=made_from, seed=seed)

@@ -18,7 +18,7 @@ from framedose.dataset.generate import WHOLE, Shard, make_images, make_specimens
 from framedose.dataset.recipe import DatasetRecipe, Part, Split, training_parts
 from framedose.dataset.render import make_specimen
 from framedose.dataset.store import written
-from framedose.dataset.workers import Runner
+from framedose.dataset.workers import Runner, in_turn
 from framedose.errors import ConfigurationError, OutputExistsError, SimulationError
 from framedose.microscope.exit_wave import Device
 from framedose.provenance import versions
@@ -86,14 +86,9 @@ def make_dataset(
         missing = sum(len(_missing(folder, split, WHOLE)) for split in splits)
         if not missing:
             # Moves them into one file if no shard saw those of all others.
-            make_specimens(folder / SPECIMENS, parts, seed, _here)
+            make_specimens(folder / SPECIMENS, parts, seed, in_turn)
             _sweep(folder)
     return missing
-
-
-def _here(task: Callable[[Any], Any], items: Sequence[Any], label: str, done: int) -> list[Any]:
-    """Map a task in this process (a ``Runner``)."""
-    return [task(item) for item in items]
 
 
 def _make(folder: Path, seed: int, parts: Sequence[Part], run: Runner, shard: Shard, device: Device) -> None:

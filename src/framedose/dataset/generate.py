@@ -65,7 +65,7 @@ def make_specimens(
     OutputExistsError
         If ``path`` holds the specimens of another recipe or seed.
     """
-    made_from = {split.name: split.digest(recipe, seed) for recipe, split in parts}
+    made_from = {split.name: split.specimens_digest(recipe, seed) for recipe, split in parts}
     if path.exists():
         return _read(path, made_from)
     aside = path.with_suffix("")
@@ -140,7 +140,7 @@ def make_waves(
     device: Device = "cpu",
 ) -> None:
     """Compute the exit waves of a shard of a split that are not on disk yet."""
-    create_waves(path, recipe, split, split.digest(recipe, seed))
+    create_waves(path, recipe, split, split.specimens_digest(recipe, seed))
     done = written(path, split.name)
     mine = shard.fields(split.specimens)
     tasks = [(index, specimens[index]["digest"]) for index in mine if index not in done]

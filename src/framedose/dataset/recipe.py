@@ -128,6 +128,14 @@ class Split:
         """Draw the camera of one image."""
         return recipe.camera.draw(generator(seed, "camera", self.name, index, image if self.doses is None else 0))
 
+    def specimens_digest(self, recipe: DatasetRecipe, seed: int) -> str:
+        """Return the hash of everything that this split's specimens and their exit waves are made from.
+
+        Datasets of other conditions, cameras and image epochs have the same specimens, as long as the view is the same.
+        """
+        specimen, wave = (part.model_dump(mode="json") for part in (recipe.specimen, recipe.exit_wave))
+        return digest([specimen, wave, recipe.view, recipe.extent, seed, self.name, self.kinds[: self.specimens]])
+
     def digest(self, recipe: DatasetRecipe, seed: int) -> str:
         """Return the hash of everything that this split's images are made from."""
         return digest([recipe.model_dump(mode="json"), seed, self.name, self.kinds, self.images, self.doses])

@@ -9,7 +9,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from framedose.atomic import folder_aside
-from framedose.dataset.recipe import DatasetRecipe, Split
+from framedose.dataset.recipe import DatasetRecipe, FieldKind, Split
 from framedose.errors import FileFormatError, OutputExistsError
 from framedose.microscope.conditions import Conditions
 from framedose.specimen.mask import PARTICLE
@@ -131,7 +131,7 @@ class ImageSet:
             self._images, self._masks = group["images"], group["masks"]
         except (FileNotFoundError, KeyError) as error:
             raise FileFormatError(f"{str(path)!r} holds no images {split!r}: make them first.") from error
-        self.kinds: list[str] = list(group.attrs["kinds"])
+        self.kinds: list[FieldKind] = list(group.attrs["kinds"])
         self.doses: list[float] | None = group.attrs["doses"]
         self.made_from: str = self._images.attrs["made_from"]
         self.conditions = dict(

@@ -201,8 +201,10 @@ def _setting(
 
     def band(name: str) -> Band:
         differences = np.array([one - other for one, other in means[name]])
-        low, high = _ends(differences[1:], level, structures)
-        return Band(mean=differences[0].tolist(), low=low.tolist(), high=high.tolist())
+        mean = differences[0]
+        # As in the bands of the summary: one structure has no spread that could be told from noise.
+        low, high = _ends(differences[1:], level, structures) if structures > 1 else (mean, mean)
+        return Band(mean=mean.tolist(), low=low.tolist(), high=high.tolist())
 
     thresholds = [np.append(p.measured.thresholds, 1)[index].tolist() for p, index in zip(both, chosen, strict=True)]
     counts = [pixels.measured.counts_at(index) for pixels, index in zip(both, chosen, strict=True)]

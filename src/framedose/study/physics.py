@@ -10,13 +10,12 @@ import numpy as np
 from framedose.atomic import write_json
 from framedose.config import digest
 from framedose.dataset.recipe import DatasetRecipe, Split
-from framedose.dataset.workers import Runner
+from framedose.dataset.workers import Runner, in_turn
 from framedose.errors import ConfigurationError, FileFormatError
 from framedose.evaluation.counts import SeriesCounts
 from framedose.evaluation.limits import Result, dose_limit
 from framedose.evaluation.physics.limits import Detection, KnownSignal, detection
 from framedose.evaluation.summary import EvaluationConfig, MaskScores, mask_scores
-from framedose.progress import progress
 from framedose.random import generator
 from framedose.study.physics_field import FieldTask, PhysicsConfig
 
@@ -42,11 +41,6 @@ class PhysicsResult(Result):
     """Particles of the prior of (c)."""
     segmentation: MaskScores
     """Masks from the posterior probability of (c), scored as a network's."""
-
-
-def in_turn(task: Callable[[Any], Any], items: Sequence[Any], label: str, done: int) -> list[Any]:
-    """Run a task on one item after the other in this process, with a bar: a ``Runner``."""
-    return [task(item) for item in progress(items, total=done + len(items), label=label, done=done)]
 
 
 def physics_curves(

@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from framedose.camera.noise import Camera, detect
-from framedose.camera.passport import CameraPassport
+from framedose.camera.passport import CameraPassport, load_passport
+from framedose.config import digest
 from framedose.errors import CalibrationError, ConfigurationError, ImageError
 from framedose.evaluation.series import Predict
+from framedose.files import read
 from framedose.micrograph import Micrograph
+from framedose.provenance import file_digest
 from framedose.random import generator
 from framedose.units import electrons_per_pixel
 
@@ -109,6 +112,43 @@ class RecordedSeries:
     def support(self, dose_index: int) -> Images:
         """Return frames of bare support: none."""
         return np.empty((0, *self.masks.shape[1:]), dtype=np.float32)
+
+
+def read_series(
+    paths: Sequence[Path], *, sampling: float | None, doses: Path | None, camera: str | None, seed: int
+) -> RecordedSeries:
+    """Read a series of micrographs.
+
+    Parameters
+    ----------
+    paths
+        Files and folders of micrographs.
+    sampling
+        Pixel size [Å/px], where the files have none.
+    doses
+        As the ``table`` of :func:`doses_of`.
+    camera
+        Passport of the camera, by its name or file.
+    seed
+        Of the vacuum that is drawn for the null test.
+
+    Raises
+    ------
+    ConfigurationError, CalibrationError, ImageError, FileFormatError
+        If no camera is given, doses or pixel sizes are not known, or the frames are no series.
+    """
+    if camera is None:
+        raise ConfigurationError(
+            "Micrographs need --camera, a passport of framedose calibrate or a shipped one such as oneview: it draws "
+            "the vacuum of the null test, and tells doses from counts."
+        )
+    passport = load_passport(camera)
+    files = [read(path, sampling=sampling) for path in paths]
+    frames = [frame for one in files for frame in one]
+    hashes = [file_digest(path) for one in files for path in one.files]
+    known = doses_of(frames, doses, passport)
+    made_from = digest([hashes, known, passport.model_dump(mode="json"), sampling, seed])
+    return RecordedSeries(frames, known, passport.simulated(), made_from=made_from, seed=seed)
 
 
 def doses_of(frames: Sequence[Micrograph], table: Path | None, camera: CameraPassport) -> list[float]:

@@ -87,13 +87,9 @@ def write_report(
 def write_tables(out: str | Path, networks: Networks) -> None:
     """Write ``curves.csv`` and ``limits.csv`` into the folder ``out``; a value that does not exist is left empty."""
     header = ["network", "dose", "quantity", "value", "low", "high"]
-    _write_csv(
-        Path(out) / "curves.csv", header, (row for name in networks for row in _curve_rows(name, networks[name]))
-    )
+    write_csv(Path(out) / "curves.csv", header, (row for name in networks for row in _curve_rows(name, networks[name])))
     header = ["network", "quantity", "value", "low", "high", "level", "at_or_below"]
-    _write_csv(
-        Path(out) / "limits.csv", header, (row for name in networks for row in _limit_rows(name, networks[name]))
-    )
+    write_csv(Path(out) / "limits.csv", header, (row for name in networks for row in _limit_rows(name, networks[name])))
 
 
 def headline(name: str, result: NetworkResult) -> str:
@@ -167,7 +163,8 @@ def _limit_rows(name: str, result: NetworkResult) -> Iterable[list[Any]]:
             yield [name, quantity, value, None, None, None, None]
 
 
-def _write_csv(path: Path, header: list[str], rows: Iterable[list[Any]]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table, atomically."""
     with write_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)

@@ -49,7 +49,7 @@ class EndlessImages:
         # CPU the system keeps the files itself.
         self._kept: dict[int, Tensor] | None = {} if device.type == "cuda" else None
         self.made_from = split.digest(recipe, seed)
-        check_waves(folder / "exit_waves.zarr", split, self.made_from)
+        check_waves(folder / "exit_waves.zarr", split, split.specimens_digest(recipe, seed))
         self._waves = zarr.open_group(folder / "exit_waves.zarr", mode="r")[split.name]
         try:
             specimens = json.loads((folder / "specimens.json").read_text(encoding="utf-8"))["splits"][split.name]

@@ -1,0 +1,194 @@
+"""What the figures share: datasets, trained networks, series, and what each network sees of them; each made once."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from framedose.config import merged
+from framedose.dataset.generate import make_images, make_specimens, make_waves
+from framedose.dataset.recipe import DatasetRecipe, Part, training_parts
+from framedose.dataset.series import named_series
+from framedose.dataset.workers import in_turn, workers
+from framedose.evaluation.measure import Measured
+from framedose.evaluation.series import Predict, Series
+from framedose.evaluation.summary import EvaluationConfig, NetworkResult, summarise
+from framedose.networks.weights import LoadedNetwork, load_network
+from framedose.paper.scales import Scale
+from framedose.study.evaluate import measured_once
+from framedose.study.labels import network_label
+from framedose.study.predictors import load_predictor
+from framedose.study.recorded import RecordedSeries
+from framedose.study.series import StoredSeries
+from framedose.study.training import TrainingData, train_network
+
+# Frames at the end of a recorded series that make its truth.
+_TRUTH_FRAMES = 5
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network of the paper: its kind, and what it is trained on.
+
+    Parameters
+    ----------
+    kind
+        Which of the two.
+    camera
+        MTF model of Table 3.
+    doses
+        Dose range of Table 2.
+    structures
+        How many; all of them if None.
+    """
+
+    kind: Literal["unet", "msdnet"]
+    camera: str = "mtf4"
+    doses: Literal["high", "low", "full"] = "high"
+    structures: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of its files."""
+        return "-".join(str(part) for part in (self.kind, self.data, self.structures) if part)
+
+    @property
+    def data(self) -> str:
+        """Name of the conditions that it is trained on."""
+        return f"{self.camera}-{self.doses}"
+
+    @property
+    def label(self) -> str:
+        """What figures call it."""
+        few = f", {self.structures} structures" if self.structures else ""
+        return f"{network_label(self.kind)}, {self.camera.upper()}, {self.doses} doses{few}"
+
+
+class Workshop:
+    """The folder of a reproduction. What is finished in it is kept; what is missing is made when it is asked for.
+
+    Parameters
+    ----------
+    folder
+        Of this reproduction.
+    scale
+        Its sizes.
+    processes
+        Of the simulation; they do not change the numbers.
+    recorded
+        A real series of rising dose, to be shown beside the simulated ones.
+    """
+
+    def __init__(
+        self, folder: Path, scale: Scale, *, processes: int = 1, recorded: RecordedSeries | None = None
+    ) -> None:
+        self.folder, self.scale, self.recorded = folder, scale, recorded
+        self.seed = scale.study.seed
+        self.evaluation: EvaluationConfig = scale.study.evaluation
+        self._processes = processes
+
+    def recipe(self, camera: str = "mtf4", doses: str = "high", structures: int | None = None) -> DatasetRecipe:
+        """Return what a dataset is made of."""
+        changes = {"camera": camera, "conditions": {"dose": doses}}
+        base = self.scale.study.dataset.model_dump()
+        if structures is not None:
+            base["structures"] = structures
+        # Names stand for ranges here, which they must replace as a whole.
+        base["camera"], base["conditions"]["dose"] = None, None
+        return DatasetRecipe.model_validate(merged(base, changes))
+
+    def dataset(self, camera: str = "mtf4", doses: str = "high", structures: int | None = None) -> TrainingData:
+        """Return the training and validation images of one camera and dose range.
+
+        All have the same specimens and exit waves; those of fewer structures have the first of them.
+        """
+        recipe = self.recipe(camera, doses, structures)
+        name = "-".join(str(part) for part in (camera, doses, structures) if part)
+        folder = self.folder / "datasets" / name
+        self._simulate(self.recipe(camera, doses), training_parts(recipe), "training", folder)
+        return TrainingData(folder, recipe, self.seed)
+
+    def network(self, trained: Trained) -> LoadedNetwork:
+        """Return a network, trained now if it is not yet."""
+        path = self._weights(trained)
+        if not path.with_suffix(".json").exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            data, settings = self.dataset(trained.camera, trained.doses, trained.structures), self.scale.study
+            part = settings.unet if trained.kind == "unet" else settings.msdnet
+            train_network(data, path.parent, trained.kind, part.network, part.training, seed=self.seed)
+        return load_network(path)
+
+    def series_names(self) -> list[str]:
+        """Return the series that networks are compared on."""
+        return ["replica", "ramp", *(["recorded"] if self.recorded is not None else [])]
+
+    def series(self, name: str) -> StoredSeries | RecordedSeries:
+        """Return a series by its name."""
+        if name == "recorded" and self.recorded is not None:
+            return self.recorded
+        scale = self.scale
+        structures, frames = {
+            "replica": (scale.replica_structures, scale.replica_frames),
+            "ramp": (1, scale.ramp_frames),
+        }[name]
+        part = named_series(
+            name,
+            self.recipe(),
+            structures=structures,
+            frames=frames,
+            supports=scale.empty,
+            vacuum=scale.empty,
+        )
+        folder = self.folder / "series" / name
+        self._simulate(part[0], (part,), name, folder)
+        return StoredSeries(folder / "images.zarr", name)
+
+    def measured(self, trained: Trained, name: str) -> Measured:
+        """Return what a network sees of a series."""
+        series, threshold = self.series(name), self.evaluation.threshold
+        network, predict = self.network(trained), self.predict(trained, series)
+        folder = self.folder / "measured" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        made_from = {"series": series.made_from, "network": network.metadata.weights_sha256}
+        return measured_once(folder, trained.name, predict, self.with_truth(trained, series), made_from, threshold)
+
+    def predict(self, trained: Trained, series: Series) -> Predict:
+        """Return the prediction of a network for frames of a series."""
+        self.network(trained)
+        return load_predictor(str(self._weights(trained))).at(series.sampling(0))
+
+    def with_truth(self, trained: Trained, series: StoredSeries | RecordedSeries) -> Series:
+        """Return the series with its masks; of a recorded one they are what the network sees in the last frames."""
+        if isinstance(series, StoredSeries):
+            return series
+        threshold = self.evaluation.threshold
+        return series.with_truth(self.predict(trained, series), frames=_TRUTH_FRAMES, threshold=threshold)
+
+    def result(self, trained: Trained, name: str) -> NetworkResult:
+        """Return the scores and limits of a network on a series."""
+        return summarise(self.measured(trained, name), self.evaluation, seed=self.seed)
+
+    def _weights(self, trained: Trained) -> Path:
+        return self.folder / "networks" / trained.name / f"{trained.kind}.safetensors"
+
+    def _simulate(self, whole: DatasetRecipe, parts: tuple[Part, ...], specimens: str, folder: Path) -> None:
+        """Make the images of ``parts`` from the specimens of a name, which are those of the recipe ``whole``."""
+        done = folder / "complete"
+        if done.exists() and done.read_text() == self._digest(parts):
+            return
+        kept = self.folder / "specimens" / specimens
+        kept.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        whole_parts = training_parts(whole) if specimens == "training" else parts
+        # One process needs no crew.
+        with workers(self._processes) if self._processes > 1 else nullcontext(in_turn) as run:
+            entries = make_specimens(kept / "specimens.json", whole_parts, self.seed, run)
+            for recipe, split in whole_parts:
+                make_waves(kept / "exit_waves.zarr", recipe, self.seed, split, entries[split.name], run)
+            for recipe, split in parts:
+                images, waves = folder / "images.zarr", kept / "exit_waves.zarr"
+                make_images(images, waves, recipe, self.seed, split, entries[split.name], run)
+        done.write_text(self._digest(parts))
+
+    def _digest(self, parts: tuple[Part, ...]) -> str:
+        return " ".join(split.digest(recipe, self.seed) for recipe, split in parts)
