@@ -61,15 +61,16 @@ def made(tmp_path_factory):
 
 def test_every_result_is_recorded_with_its_files(made):
     shop, record = made
-    assert json.loads((shop.folder / "reproduce.json").read_text()) == json.loads(json.dumps(record))
-    assert list(record["results"]) == IDS
-    for name, result in record["results"].items():
+    assert json.loads((shop.folder / "reproduce.json").read_text()) == json.loads(json.dumps(list(record.values())))
+    assert list(record) == IDS
+    for name, result in record.items():
+        assert result["id"] == name
         assert result["status"] == "done"
         assert result["scale"] == "tiny"
         assert result["files"]
         assert all((shop.folder / file).stat().st_size > 20 for file in result["files"]), name
-    assert "fig4/area-replica.png" in record["results"]["fig4"]["files"]
-    assert "fig4/ramp/limits.csv" in record["results"]["fig4"]["files"]
+    assert "fig4/area-replica.png" in record["fig4"]["files"]
+    assert "fig4/ramp/limits.csv" in record["fig4"]["files"]
 
 
 def test_networks_and_exit_waves_are_shared(made):
@@ -101,12 +102,12 @@ def test_what_is_finished_is_not_made_again(made, monkeypatch):
     monkeypatch.setattr("framedose.study.evaluate.measure", never)
     again = reproduce(["fig4", "soi5"], shop, scale="tiny")
     for name in IDS:
-        assert again["results"][name]["values"] == record["results"][name]["values"]
+        assert again[name]["values"] == record[name]["values"]
 
 
 def test_numbers_of_the_figures(made):
     shop, record = made
-    values = {name: result["values"] for name, result in record["results"].items()}
+    values = {name: result["values"] for name, result in record.items()}
     replica = values["fig4"]["replica"]
     assert set(replica["networks"]) == {"MSD-net, MTF4, high doses", "U-net, MTF4, high doses"}
     pair = replica["pairs"]["MSD-net, MTF4, high doses over U-net, MTF4, high doses"]
@@ -134,7 +135,7 @@ def test_area_ratio_is_paired(made):
 
 def test_camera_figures_recover_the_constant_camera(tmp_path):
     shop = tiny(tmp_path / "out")
-    record = reproduce(["fig5", "fig6", "soi6", "soi7", "soi8"], shop, scale="tiny")["results"]
+    record = reproduce(["fig5", "fig6", "soi6", "soi7", "soi8"], shop, scale="tiny")
     assert [result["status"] for result in record.values()] == ["done"] * 5
     first, last = (record[name]["values"]["simulated"] for name in ("soi6", "soi7"))
     # The paper's fits of its first and last frame: C 0.51 and 0.01.
@@ -158,7 +159,7 @@ def test_real_series_is_shown_beside_the_simulated_ones(made):
 
     recorded = RecordedSeries([Frame(f) for f in frames], ramp.doses.tolist(), camera, made_from="test", seed=0)
     beside = tiny(shop.folder, recorded=recorded)
-    record = reproduce(["fig4"], beside, scale="tiny")["results"]["fig4"]
+    record = reproduce(["fig4"], beside, scale="tiny")["fig4"]
     assert record["status"] == "done"
     assert "fig4/overlays-recorded.png" in record["files"]
     # What is seen at the end is the truth there: the areas are shares of that.
@@ -176,8 +177,8 @@ def test_a_result_that_fails_is_recorded_and_the_others_are_made(tmp_path, monke
     printed = capsys.readouterr()
     assert "failed: no such thing" in printed.out
     assert "fig1 could not be made" in printed.err
-    record = json.loads((tmp_path / "framedose-reproduction-quick" / "reproduce.json").read_text())["results"]
-    assert record["table2"]["status"] == "done"
+    listed = json.loads((tmp_path / "framedose-reproduction-quick" / "reproduce.json").read_text())
+    assert [(entry["id"], entry["status"][:6]) for entry in listed] == [("fig1", "failed"), ("table2", "done")]
 
 
 def test_foreign_folders_and_unknown_results_are_refused(made, tmp_path, capsys):

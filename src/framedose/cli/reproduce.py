@@ -76,7 +76,7 @@ def reproduce(
         recorded = read_series([series], sampling=sampling, doses=doses, camera=camera, seed=seed)
     folder = out or Path(f"framedose-reproduction-{scale}")
     workshop = Workshop(folder, size, processes=workers or cores(), recorded=recorded)
-    record = run(chosen, workshop, scale=scale)["results"]
+    record = run(chosen, workshop, scale=scale)
     failed = [name for name in chosen if record[name]["status"] != "done"]
     for name in chosen:
         print(f"{name:<10} {record[name]['title']}: {record[name]['status']}")

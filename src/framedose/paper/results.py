@@ -33,6 +33,9 @@ from framedose.provenance import versions
 
 RECORD, CARD = "reproduce.json", "scale.json"
 
+Record = dict[str, dict[str, Any]]
+"""What came out, by id."""
+
 _MTF = {number: Trained("msdnet", f"mtf{number}") for number in range(1, 6)}
 _UNET = Trained("unet")
 _LOW = {kind: Trained(kind, doses="low") for kind in ("unet", "msdnet")}
@@ -100,8 +103,8 @@ def chosen_results(ids: Sequence[str]) -> list[str]:
     return [name for name in RESULTS if "all" in ids or name in ids]
 
 
-def reproduce(ids: Sequence[str], workshop: Workshop, *, scale: str) -> dict[str, Any]:
-    """Make results of the paper, or go on with them, and return what ``reproduce.json`` holds.
+def reproduce(ids: Sequence[str], workshop: Workshop, *, scale: str) -> Record:
+    """Make results of the paper, or go on with them, and return what ``reproduce.json`` lists, by its ids.
 
     One that fails is recorded with the reason, and the others are still made.
 
@@ -126,10 +129,10 @@ def reproduce(ids: Sequence[str], workshop: Workshop, *, scale: str) -> dict[str
     with locked(folder):
         record = _read(folder / RECORD)
         for name in ids:
-            record["results"][name] = {"scale": scale, **_made(name, workshop)}
+            record[name] = {"id": name, "scale": scale, **_made(name, workshop)}
             # In the paper's order, whatever was made first.
-            record["results"] = {key: record["results"][key] for key in RESULTS if key in record["results"]}
-            write_json(folder / RECORD, record)
+            record = {key: record[key] for key in RESULTS if key in record}
+            write_json(folder / RECORD, list(record.values()))
     return record
 
 
@@ -176,12 +179,10 @@ def _read_card(card: Path) -> Any:
         return None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Record:
     if not path.exists():
-        return {"results": {}}
+        return {}
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        record["results"].keys()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return {entry["id"]: entry for entry in json.loads(path.read_text(encoding="utf-8"))}
+    except (ValueError, KeyError, TypeError) as error:
         raise FileFormatError(f"{str(path)!r} is damaged: remove it, and what was made is read again.") from error
-    return record

@@ -53,7 +53,7 @@ class PhysicsConfig(Settings):
     """Share of the particles that has to be found."""
     false_share: float = Field(default=0.01, gt=0, lt=1)
     """Share of the fields without a particle that may be called one."""
-    patch: float = Field(default=10.0, gt=0)
+    patch: float = Field(default=5.0, gt=0)
     """Side of the patch [Å] that is to be told right in 95 % of the cases."""
     amplitudes: tuple[float, ...] = (0.25, 0.5, 1.0)
     """Contrasts of the templates, for particles that none of them matches well."""
