@@ -78,6 +78,7 @@ class TestResults:
             "Probe ä 1_mask.tif",
             "Probe ä 1_overlay.png",
             "Probe ä 1_probability.tif",
+            "particles.csv",
             "segmentation.csv",
             "segmentation.json",
             "serie_mask.tif",
@@ -115,6 +116,15 @@ class TestResults:
         for row, mask in zip(rows[1:], masks, strict=True):
             assert float(row["fraction"]) == pytest.approx((mask > 0).mean())
             assert float(row["area_nm2"]) == pytest.approx((mask > 0).sum() * 0.075**2)
+        with (out / "particles.csv").open(encoding="utf-8") as file:
+            particles = list(csv.DictReader(file))
+        assert list(particles[0])[:4] == ["file", "frame", "particle", "area_nm2"]
+        assert {row["file"] for row in particles} == {"Probe ä 1.png", "serie.tif"}
+        for row in rows:
+            found = [one for one in particles if (one["file"], one["frame"]) == (row["file"], row["frame"])]
+            assert [one["particle"] for one in found] == [str(place) for place in range(len(found))]
+            # Specks are in the mask's area, and no particles.
+            assert sum(float(one["area_nm2"]) for one in found) <= float(row["area_nm2"]) * (1 + 1e-9)
         assert read(out / "Probe ä 1_probability.tif")[0].sampling == pytest.approx(0.75)
         assert read(out / "Probe ä 1_probability.tif")[0].image.shape == (40, 50)
 

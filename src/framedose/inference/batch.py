@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from framedose.errors import ConfigurationError
 from framedose.files import Frames, read
 from framedose.files.writer import tiff_writer
 from framedose.inference.overlay import write_overlay
+from framedose.inference.particles import Particle
 from framedose.inference.predict import check
 from framedose.inference.results import new_folder, refuse_used_folder, write_rows
 from framedose.inference.segment import check_options, segment
@@ -52,6 +53,21 @@ class SegmentedFrame:
     """Why the result may not be trusted, or nothing."""
 
 
+@dataclass(frozen=True)
+class _Place:
+    file: str
+    """Name of the input file."""
+    frame: int
+    """Index within the file, from 0."""
+    particle: int
+    """Number within the frame, from 0, from the top down."""
+
+
+@dataclass(frozen=True)
+class ParticleRow(Particle, _Place):
+    """One line of ``particles.csv``: where a particle was seen, then what it is like."""
+
+
 def segment_files(
     files: Sequence[str | Path],
     *,
@@ -69,7 +85,8 @@ def segment_files(
     complete: a failure leaves nothing behind. Frames are read, segmented and written one by one. For every input NAME
     the folder holds, in the shape and with the pixel size of the input, NAME_probability.tif (float32) and
     NAME_mask.tif (uint8, 0 and 255); to be looked at, NAME_overlay.png, or NAME_overlay_frame0.png and so on for a
-    stack; for all together ``segmentation.csv`` and, saying how they were made, ``segmentation.json``.
+    stack; for all together ``segmentation.csv``, a line a frame, ``particles.csv``, a line a particle, and, saying how
+    they were made, ``segmentation.json``.
 
     Parameters
     ----------
@@ -123,8 +140,9 @@ def segment_files(
     for micrograph in progress(every_frame, total=total, label="check") if total > _MANY else every_frame:
         check(micrograph, loaded)
     with new_folder(out) as folder:
-        work = (row for frames in inputs for row in _segment_each(frames, loaded, folder, threshold, dose_of))
-        rows = list(progress(work, total=total, label="segment"))
+        work = (pair for frames in inputs for pair in _segment_each(frames, loaded, folder, threshold, dose_of))
+        found = list(progress(work, total=total, label="segment"))
+        rows = [row for row, _ in found]
         settings = {
             "network": loaded.name,
             "network_metadata": loaded.metadata.model_dump(mode="json"),
@@ -138,6 +156,7 @@ def segment_files(
         }
         write_json(folder / "segmentation.json", settings)
         write_rows(folder / "segmentation.csv", SegmentedFrame, rows)
+        write_rows(folder / "particles.csv", ParticleRow, (row for _, particles in found for row in particles))
     return rows
 
 
@@ -147,7 +166,7 @@ def _segment_each(
     folder: Path,
     threshold: float,
     dose_of: Callable[[Micrograph], float | None],
-) -> Iterator[SegmentedFrame]:
+) -> Iterator[tuple[SegmentedFrame, list[ParticleRow]]]:
     name = _result_name(frames.origin)
     first, total = frames[0], len(frames)
     probabilities = tiff_writer(
@@ -165,7 +184,7 @@ def _segment_each(
             number = f"_frame{index:0{len(str(total - 1))}d}" if total > 1 else ""
             write_overlay(folder / f"{name}_overlay{number}.png", micrograph.image, result.mask, micrograph.sampling)
             low, high = result.area_interval_nm2 or (None, None)
-            yield SegmentedFrame(
+            row = SegmentedFrame(
                 frames.origin.name,
                 index,
                 result.area_nm2,
@@ -175,6 +194,11 @@ def _segment_each(
                 dose,
                 "; ".join(result.warnings),
             )
+            particles = [
+                ParticleRow(**asdict(particle), file=frames.origin.name, frame=index, particle=place)
+                for place, particle in enumerate(result.particles)
+            ]
+            yield row, particles
 
 
 def _dosed(dose: float | None, camera: CameraPassport | None) -> Callable[[Micrograph], float | None]:

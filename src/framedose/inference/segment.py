@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framedose.errors import CalibrationError, ConfigurationError
+from framedose.inference.particles import Particle, find_particles
 from framedose.inference.predict import check, predict
 from framedose.micrograph import Micrograph
 
@@ -32,8 +33,15 @@ class Segmentation:
     """Between these the area lies in nine of ten frames like those of the training [nm2]; None if not known."""
     fraction: float
     """Share of the frame that the mask covers."""
+    sampling: float
+    """Side of a pixel [Å/px]."""
     warnings: tuple[str, ...]
     """Why the result may not be trusted, one sentence each; empty if nothing speaks against it."""
+
+    @property
+    def particles(self) -> tuple[Particle, ...]:
+        """The particles of the mask, one by one, from the top down."""
+        return find_particles(self.mask, self.probability, self.sampling)
 
 
 def segment(
@@ -97,7 +105,8 @@ def segment(
     if known is not None:
         low, high = known.of(probability)
         interval = low * mask.size * pixel, high * mask.size * pixel
-    return Segmentation(probability, mask, int(mask.sum()) * pixel, interval, float(mask.mean()), warnings)
+    area, fraction = int(mask.sum()) * pixel, float(mask.mean())
+    return Segmentation(probability, mask, area, interval, fraction, micrograph.sampling, warnings)
 
 
 def check_options(*, threshold: float, dose: float | None) -> None:
