@@ -105,10 +105,20 @@ def test_summed_pixels_are_no_test_of_the_paper(networks, tmp_path, pixels_summe
 def test_headline_says_what_is_known(networks, changes, expected):
     values = networks["unet"].model_dump()
     values["dose_50_area"] |= changes
-    values["dose_converged"] = None
+    values |= {"dose_converged": None, "vacuum_false_area_max": 0.01, "support_false_area_max": None}
     sentence = headline("unet", NetworkResult.model_validate(values)).replace("\u00a0", " ")
     assert expected in sentence
     assert sentence.endswith("Its area converges at no tested dose.")
+
+
+def test_headline_is_not_silent_about_particles_in_empty_fields(networks):
+    values = networks["unet"].model_dump() | {"vacuum_false_area_max": 0.51, "support_false_area_max": 0.337}
+    sentence = headline("bragg_otsu", NetworkResult.model_validate(values))
+    assert sentence.endswith(
+        "But it calls up to 51 % of vacuum and 34 % of bare support particle: its area is no evidence of one."
+    )
+    values |= {"vacuum_false_area_max": 0.001}
+    assert "up to 34 % of bare support particle" in headline("unet", NetworkResult.model_validate(values))
 
 
 def test_tables_come_back(networks, tmp_path):

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     # It loads abTEM.
     from framedose.study.physics import PhysicsResult
 
+# False area, as a share of the frame, that a headline must not be silent about.
+_MUCH = 0.05
+
 
 def write_report(
     out: str | Path,
@@ -71,8 +74,8 @@ def write_report(
         comparisons=comparisons,
         physics=physics,
         headlines={name: headline(name, result) for name, result in networks.items()},
-        interval=_interval,
-        range=_range,
+        level=next(iter(networks.values())).dose_50_area.level,
+        ends=_ends,
         figures=[(_embedded(file), caption) for file, caption in figures],
         settings=_yaml(settings),
         provenance=_yaml(provenance),
@@ -93,7 +96,7 @@ def write_tables(out: str | Path, networks: Networks) -> None:
 
 
 def headline(name: str, result: NetworkResult) -> str:
-    """Return the dose limits of one network in one or two sentences."""
+    """Return the dose limits of one network in two sentences, and a third where it sees particles in empty fields."""
     limit, greatest = result.dose_50_area, result.curves.doses[-1]
     network = network_label(name)
     if limit.value is None:
@@ -104,25 +107,28 @@ def headline(name: str, result: NetworkResult) -> str:
             f"{network} finds half of the particle's area {where} {number(limit.value)}\u00a0e/Å² ({_interval(limit)})."
         )
     if result.dose_converged is None:
-        return f"{first} Its area converges at no tested dose."
-    return f"{first} Its area has converged at {number(result.dose_converged)}\u00a0e/Å²."
+        second = "Its area converges at no tested dose."
+    else:
+        second = f"Its area has converged at {number(result.dose_converged)}\u00a0e/Å²."
+    false = {"vacuum": result.vacuum_false_area_max, "bare support": result.support_false_area_max or 0.0}
+    much = [f"{_percent(share)} of {where}" for where, share in false.items() if share > _MUCH]
+    third = f" But it calls up to {' and '.join(much)} particle: its area is no evidence of one." if much else ""
+    return f"{first} {second}{third}"
 
 
 def _interval(limit: DoseLimit) -> str:
-    return _range(limit.low, limit.high, limit.level) + (", of the noise only" if limit.noise_only else "")
+    noise = ", of the noise only" if limit.noise_only else ""
+    return f"{100 * limit.level:.3g}\u00a0% interval: {_ends(limit.low, limit.high)}{noise}"
 
 
-def _range(low: float | None, high: float | None, level: float) -> str:
-    percent = f"{100 * level:.3g}\u00a0% interval"
+def _ends(low: float | None, high: float | None) -> str:
     if low is None:
-        return f"{percent}: beyond the tested doses"
-    if high is None:
-        return f"{percent}: {number(low)} to beyond the tested doses"
-    return f"{percent}: {number(low)} to {number(high)}"
+        return "beyond the tested doses"
+    return f"{number(low)} to {'beyond the tested doses' if high is None else number(high)}"
 
 
 def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.2g} %"
+    return "–" if share is None else f"{float(f'{100 * share:.2g}'):.10g} %"
 
 
 def _duration(seconds: float) -> str:
