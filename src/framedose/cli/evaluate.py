@@ -124,8 +124,8 @@ def evaluate(
         results = run(predictors, recorded, out, config=config, seed=seed, truth_frames=truth_frames)
     for name, result in results["networks"].items():
         print(headline(name, NetworkResult.model_validate(result)))
-    for comparison in results["comparisons"].values():
-        print(comparison["verdict"])
+    for pair, comparison in results["comparisons"].items():
+        print(f"{pair}: {comparison['verdict']}")
     print(f"Report, tables and figures are in {out}: {out / 'report.html'}")
 
 

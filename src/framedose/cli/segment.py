@@ -17,7 +17,7 @@ _MOST_LINES = 20
 def segment(
     *files: Path,
     sampling: float | None = None,
-    network: str = "msdnet",
+    network: str = "unet",
     threshold: float = 0.9,
     dose: float | None = None,
     camera: str | None = None,

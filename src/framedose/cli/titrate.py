@@ -17,7 +17,7 @@ def titrate(
     *,
     camera: str,
     doses: str,
-    network: str = "msdnet",
+    network: str = "unet",
     threshold: float = 0.9,
     dose: float | None = None,
     sampling: float | None = None,

@@ -71,7 +71,7 @@ class ParticleRow(Particle, _Place):
 def segment_files(
     files: Sequence[str | Path],
     *,
-    network: str | Path = "msdnet",
+    network: str | Path = "unet",
     sampling: float | None = None,
     threshold: float = 0.9,
     dose: float | None = None,

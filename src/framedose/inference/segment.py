@@ -46,7 +46,7 @@ class Segmentation:
 
 def segment(
     image: Micrograph | npt.NDArray[Any],
-    network: LoadedNetwork | str | Path = "msdnet",
+    network: LoadedNetwork | str | Path = "unet",
     *,
     threshold: float = 0.9,
     sampling: float | None = None,

@@ -57,7 +57,9 @@ def area_figure(networks: Networks, path: str | Path, physics: PhysicsResult | N
             axes.axvline(result.dose_50_area.value, color=style[0], linestyle=_DASHES, linewidth=1.2)
     # Filters can call several times the particle's area particle; the networks would be lost at the bottom.
     axes.set_ylim(0, min(axes.get_ylim()[1], 2))
-    _finish(figure, axes, path, legend="best")
+    # Beside filters and physics there are more lines than fit between the curves.
+    figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=8)
+    write_figure(figure, path)
 
 
 def f1_figure(networks: Networks, path: str | Path) -> None:
@@ -69,7 +71,8 @@ def f1_figure(networks: Networks, path: str | Path) -> None:
     curves = next(iter(networks.values())).curves
     axes.plot(curves.doses, curves.f1_all_particle, color="0.45", linestyle=":", label="every pixel called particle")
     axes.set_ylim(0, 1.02)
-    _finish(figure, axes, path)
+    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    write_figure(figure, path)
 
 
 def null_figure(networks: Networks, path: str | Path) -> None:
@@ -212,11 +215,6 @@ def _draw_dose_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(lambda dose, _: f"{dose:.10g}")
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
-
-
-def _finish(figure: Figure, axes: Axes, path: str | Path, legend: str = "lower right") -> None:
-    axes.legend(frameon=False, loc=legend, fontsize=9)
-    write_figure(figure, path)
 
 
 def _draw_curve(axes: Axes, x: list[float], y: npt.ArrayLike, style: tuple[str, str, str], label: str) -> None:
