@@ -111,7 +111,7 @@ def reproduce(ids: Sequence[str], workshop: Workshop, *, scale: str) -> Record:
     Parameters
     ----------
     ids
-        Of :data:`RESULTS`.
+        Keys of ``RESULTS``.
     workshop
         Its folder gets a folder for each result and the record.
     scale
