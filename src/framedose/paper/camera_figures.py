@@ -1,6 +1,7 @@
 """Figs. 5, 6 and SOI.6-8: what the paper's fits make of vacuum at rising dose."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def vacuum(dose: float, camera: Camera, seed: int, index: int) -> npt.NDArray[np
     return frame[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
 
 
+@cache
 def simulated_ramp(frames: int, seed: int) -> Calibration:
     """Return what is measured on vacuum frames of 10 to 1300 e/Å2 that one constant camera took."""
     doses = np.geomspace(*DOSES, frames)
@@ -87,43 +89,36 @@ def draw_single_fit(axes: Axes, spectrum: Spectrum, fit: FrameFit, title: str) -
 
 def frame_fits_figure(workshop: Workshop, folder: Path) -> Values:
     """Fig. 5: c0, c3 and C of each frame against the dose."""
-    values: Values = {}
-    for name, ramp in _ramps(workshop).items():
-        figure = Figure(figsize=(6, 4.2), layout="constrained")
-        draw_frame_fits(figure.subplots(), ramp)
-        write_figure(figure, folder / f"{name}.png")
-        fits = ramp.frame_fits
-        values[name] = {
-            "frames": len(fits),
-            "good_fits": sum(fit.good for fit in fits),
-            "first": _said(fits[0]),
-            "last": _said(fits[-1]),
+    return {
+        name: {
+            "frames": len(ramp.frame_fits),
+            "good_fits": sum(fit.good for fit in ramp.frame_fits),
+            "first": _said(ramp.frame_fits[0]),
+            "last": _said(ramp.frame_fits[-1]),
             "joint_fit": {"c0": ramp.joint.c0.value, "c3": ramp.joint.c3.value},
         }
-    return values
+        for name, ramp in _drawn(workshop, folder, draw_frame_fits).items()
+    }
 
 
 def floors_figure(workshop: Workshop, folder: Path) -> Values:
     """Fig. 6: C against the electrons, and N_0 from it by Eq. 2 and by a joint fit."""
     values: Values = {}
-    for name, ramp in _ramps(workshop).items():
-        figure = Figure(figsize=(6, 4.2), layout="constrained")
-        draw_floors(figure.subplots(), ramp)
-        write_figure(figure, folder / f"{name}.png")
+    for name, ramp in _drawn(workshop, folder, draw_floors).items():
         values[name] = {"joint_fit_readout": ramp.joint.readout.value}
         if ramp.floors is not None:
             values[name] |= {"readout": ramp.floors.readout, "r2": ramp.floors.r2}
     return values
 
 
-def first_frame_figure(workshop: Workshop, folder: Path) -> Values:
-    """SOI.6: the spectrum of the first frame with Eq. 4, and Eq. 1."""
-    return _single(workshop, folder, 0)
-
-
-def last_frame_figure(workshop: Workshop, folder: Path) -> Values:
-    """SOI.7: the spectrum of the last frame with Eq. 4, and Eq. 1."""
-    return _single(workshop, folder, -1)
+def _drawn(workshop: Workshop, folder: Path, draw: Callable[[Axes, Calibration], None]) -> dict[str, Calibration]:
+    """Draw each ramp, and return them."""
+    ramps = _ramps(workshop)
+    for name, ramp in ramps.items():
+        figure = Figure(figsize=(6, 4.2), layout="constrained")
+        draw(figure.subplots(), ramp)
+        write_figure(figure, folder / f"{name}.png")
+    return ramps
 
 
 def varied_figure(workshop: Workshop, folder: Path) -> Values:
@@ -136,7 +131,8 @@ def varied_figure(workshop: Workshop, folder: Path) -> Values:
     return {"readout": floors.readout, "r2": floors.r2, "first": _said(fits[0]), "last": _said(fits[-1])}
 
 
-def _single(workshop: Workshop, folder: Path, index: int) -> Values:
+def single_frame_figure(workshop: Workshop, folder: Path, *, index: int) -> Values:
+    """SOI.6 and SOI.7: the spectrum of the first (0) or the last frame (-1) with Eq. 4, and with Eq. 1."""
     values: Values = {}
     for name, ramp in _ramps(workshop).items():
         spectrum, fit = ramp.spectra[index], ramp.frame_fits[index]

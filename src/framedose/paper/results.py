@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from framedose.atomic import locked, write_json
-from framedose.errors import ConfigurationError, FileFormatError, FramedoseError, OutputExistsError
+from framedose.errors import ConfigurationError, FileFormatError, FramedoseError
 from framedose.paper.camera_figures import (
-    first_frame_figure,
     floors_figure,
     frame_fits_figure,
-    last_frame_figure,
+    single_frame_figure,
     varied_figure,
 )
 from framedose.paper.series_figures import compared, score_figure
@@ -30,6 +29,7 @@ from framedose.paper.training_figures import (
 )
 from framedose.paper.workshop import Trained, Workshop
 from framedose.provenance import versions
+from framedose.study.claim import claim
 
 RECORD, CARD = "reproduce.json", "scale.json"
 
@@ -74,8 +74,8 @@ RESULTS: dict[str, PaperResult] = {
     "soi3": PaperResult("an image and its mask", mask_figure),
     "soi4": PaperResult("learning curves of all networks", learning_figure),
     "soi5": PaperResult("F1 against the structures trained on", sizes_figure),
-    "soi6": PaperResult("spectrum of the first vacuum frame", first_frame_figure),
-    "soi7": PaperResult("spectrum of the last vacuum frame", last_frame_figure),
+    "soi6": PaperResult("spectrum of the first vacuum frame", partial(single_frame_figure, index=0)),
+    "soi7": PaperResult("spectrum of the last vacuum frame", partial(single_frame_figure, index=-1)),
     "soi8": PaperResult("fits of simulated vacuum with varied cameras", varied_figure),
     "soi9": PaperResult(
         "F1 on the MTF3 series, trained with MTF4 and MTF3", partial(score_figure, networks=(_MTF[4], _MTF[3]))
@@ -125,7 +125,18 @@ def reproduce(ids: Sequence[str], workshop: Workshop, *, scale: str) -> Record:
         If its record is damaged.
     """
     folder = workshop.folder
-    _claim(folder, workshop, scale)
+    settings = workshop.scale
+    claim(
+        folder / CARD,
+        {
+            "scale": scale,
+            "digest": settings.digest(),
+            "versions": versions(),
+            "settings": settings.model_dump(mode="json"),
+        },
+        whose="a reproduction's",
+        clash="a reproduction of another scale, seed or version. Choose another folder with --out.",
+    )
     with locked(folder):
         record = _read(folder / RECORD)
         for name in ids:
@@ -152,31 +163,6 @@ def _made(name: str, workshop: Workshop) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - start, 1),
         "values": values,
     }
-
-
-def _claim(folder: Path, workshop: Workshop, scale: str) -> None:
-    """Make the folder this reproduction's, or refuse it; nothing in a foreign folder is touched."""
-    card, content = folder / CARD, {"scale": scale, "digest": workshop.scale.digest(), "versions": versions()}
-    if card.exists():
-        if _read_card(card) != content["digest"]:
-            raise OutputExistsError(
-                f"The output folder {str(folder)!r} holds a reproduction of another scale, seed or version. Choose "
-                "another folder with --out."
-            )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputExistsError(
-            f"The output folder {str(folder)!r} exists and is not a reproduction's. Choose another folder with --out."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(card, {**content, "settings": workshop.scale.model_dump(mode="json")})
-
-
-def _read_card(card: Path) -> Any:
-    try:
-        return json.loads(card.read_text(encoding="utf-8"))["digest"]
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _read(path: Path) -> Record:

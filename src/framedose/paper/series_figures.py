@@ -1,6 +1,6 @@
 """Figs. 2-4, 7, 8, SOI.9 and the full dose range: networks on series of rising dose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from framedose.evaluation.compare import compare
-from framedose.evaluation.limits import percentile_interval
+from framedose.evaluation.limits import percentile_interval, resampled_means
 from framedose.evaluation.measure import Measured
 from framedose.evaluation.summary import NetworkResult
 from framedose.paper.workshop import Trained, Workshop
@@ -37,25 +37,27 @@ def compared(workshop: Workshop, folder: Path, networks: Sequence[Trained]) -> V
     at equal false area, and the ratio of their areas at 40 to 100 e/Å2.
     """
     values: Values = {}
+    high_dose = workshop.evaluation.high_dose
     for name in workshop.series_names():
-        results = {trained.label: workshop.result(trained, name) for trained in networks}
+        measured = {trained: workshop.measured(trained, name) for trained in networks}
+        results = {trained.label: workshop.result(one) for trained, one in measured.items()}
         area_figure(results, folder / f"area-{name}.png")
         tables = folder / name
         tables.mkdir(exist_ok=True)
         write_tables(tables, results)
-        values[name] = {"networks": {label: headline_numbers(result) for label, result in results.items()}}
+        values[name] = {"networks": {label: headline_numbers(result, high_dose) for label, result in results.items()}}
         if name != "recorded":
-            values[name]["pairs"] = _pairs(workshop, name, networks)
-    for name in ("ramp", *(["recorded"] if workshop.recorded is not None else [])):
-        _overlays(workshop, name, networks, folder / f"overlays-{name}.png")
+            values[name]["pairs"] = _pairs(workshop, measured)
+        if name != "replica":
+            _overlays(workshop, name, measured, folder / f"overlays-{name}.png")
     return values
 
 
-def headline_numbers(result: NetworkResult) -> Values:
+def headline_numbers(result: NetworkResult, high_dose: float) -> Values:
     """Return what is said of one network on one series."""
     curves = result.curves
     doses = np.array(curves.doses)
-    low, high = (doses >= LOW_DOSES[0]) & (doses <= LOW_DOSES[1]), doses >= 1e3
+    low, high = _between(doses, LOW_DOSES), doses >= high_dose
     return {
         "first_detection": result.first_detection.model_dump(),
         "dose_50_area": result.dose_50_area.model_dump(),
@@ -84,67 +86,63 @@ def area_ratio(
     level, resamples, seed
         Of the bootstrap over structures, the same of both; a single structure has no interval.
     """
-    kept = (first.doses >= doses[0]) & (first.doses <= doses[1])
+    kept = _between(first.doses, doses)
     one, other = (measured.counts().predicted[:, kept].sum(axis=1).astype(float) for measured in (first, second))
     if not kept.any() or not other.sum():
         return {"value": None, "low": None, "high": None}
     value = float(one.sum() / other.sum())
     if len(one) < 2:
         return {"value": value, "low": None, "high": None}
-    drawn = generator(seed, "bootstrap").integers(len(one), size=(resamples, len(one)))
-    totals = np.maximum(other[drawn].sum(axis=1), 1)
-    low, high = percentile_interval(one[drawn].sum(axis=1) / totals, level=level, structures=len(one))
+    means = resampled_means(np.column_stack([one, other]), resamples=resamples, rng=generator(seed, "bootstrap"))
+    # A resample in which the second sees nothing counts as one pixel.
+    ratios = means[:, 0] / np.maximum(means[:, 1], 1 / len(one))
+    low, high = percentile_interval(ratios, level=level, structures=len(one))
     return {"value": value, "low": float(low), "high": float(high)}
 
 
 def score_figure(workshop: Workshop, folder: Path, networks: Sequence[Trained]) -> Values:
     """Draw SOI.9: the histogram of F1 over all images of the replica series, and F1 against dose."""
-    measured = {trained.label: workshop.measured(trained, "replica") for trained in networks}
+    measured = {trained: workshop.measured(trained, "replica") for trained in networks}
     figure = Figure(figsize=(11, 4), layout="constrained")
     histogram, against = figure.subplots(1, 2)
     values: Values = {"networks": {}}
-    for (label, one), colour in zip(measured.items(), _COLOURS, strict=True):
-        f1 = one.counts().f1
+    for (trained, one), colour in zip(measured.items(), _COLOURS, strict=True):
+        f1, label, lowest = one.counts().f1, trained.label, _between(one.doses, _LOWEST_DOSES)
         histogram.hist(f1.ravel(), bins=np.linspace(0, 1, 41), color=colour, alpha=0.5, label=label)
         histogram.axvline(f1.mean(), color=colour, linestyle="--")
         against.plot(
             np.broadcast_to(one.doses, f1.shape).ravel(), f1.ravel(), ".", color=colour, markersize=2, alpha=0.4
         )
         against.plot(one.doses, f1.mean(axis=0), color=colour, label=label)
-        values["networks"][label] = {"mean_f1": float(f1.mean()), "mean_f1_10_to_100": _lowest(one)}
+        values["networks"][label] = {"mean_f1": float(f1.mean()), "mean_f1_10_to_100": _mean(f1[:, lowest])}
     histogram.set(xlabel="F1 of an image", ylabel="images")
     against.set(xscale="log", xlabel="frame dose (e/Å²)", ylabel="F1", ylim=(0, 1))
     for axes in (histogram, against):
         axes.legend(frameon=False, fontsize=9)
     write_figure(figure, folder / "f1.png")
-    values["pairs"] = _pairs(workshop, "replica", networks)
+    values["pairs"] = _pairs(workshop, measured)
     first, second = measured.values()
     values["f1_difference"] = _difference(workshop, first, second, np.ones(first.doses.size, dtype=bool))
-    values["f1_difference_10_to_100"] = _difference(workshop, first, second, _between(first, _LOWEST_DOSES))
+    values["f1_difference_10_to_100"] = _difference(workshop, first, second, _between(first.doses, _LOWEST_DOSES))
     return values
 
 
-def _lowest(measured: Measured) -> float | None:
-    return _mean(measured.counts().f1[:, _between(measured, _LOWEST_DOSES)])
-
-
-def _between(measured: Measured, doses: tuple[float, float]) -> npt.NDArray[np.bool_]:
-    return (measured.doses >= doses[0]) & (measured.doses <= doses[1])
+def _between(doses: npt.NDArray[np.float64], ends: tuple[float, float]) -> npt.NDArray[np.bool_]:
+    return (doses >= ends[0]) & (doses <= ends[1])
 
 
 def _difference(workshop: Workshop, first: Measured, second: Measured, kept: npt.NDArray[np.bool_]) -> Values:
     """Return mean F1 of the first less that of the second, with the bootstrap interval over structures."""
     each = (first.counts().f1[:, kept] - second.counts().f1[:, kept]).mean(axis=1)
     config = workshop.evaluation
-    drawn = generator(workshop.seed, "bootstrap").integers(len(each), size=(config.resamples, len(each)))
-    low, high = percentile_interval(each[drawn].mean(axis=1), level=config.level, structures=len(each))
+    means = resampled_means(each[:, None], resamples=config.resamples, rng=generator(workshop.seed, "bootstrap"))
+    low, high = percentile_interval(means[:, 0], level=config.level, structures=len(each))
     return {"value": float(each.mean()), "low": float(low), "high": float(high)}
 
 
-def _pairs(workshop: Workshop, name: str, networks: Sequence[Trained]) -> Values:
+def _pairs(workshop: Workshop, measured: Mapping[Trained, Measured]) -> Values:
     config, pairs = workshop.evaluation, {}
-    for one, other in combinations(networks, 2):
-        first, second = workshop.measured(one, name), workshop.measured(other, name)
+    for (one, first), (other, second) in combinations(measured.items(), 2):
         found = compare(first, second, config, seed=workshop.seed, names=(one.label, other.label))
         ratio = area_ratio(first, second, LOW_DOSES, level=config.level, resamples=config.resamples, seed=workshop.seed)
         pairs[f"{one.label} over {other.label}"] = {
@@ -156,19 +154,18 @@ def _pairs(workshop: Workshop, name: str, networks: Sequence[Trained]) -> Values
     return pairs
 
 
-def _overlays(workshop: Workshop, name: str, networks: Sequence[Trained], path: Path) -> None:
+def _overlays(workshop: Workshop, name: str, measured: Mapping[Trained, Measured], path: Path) -> None:
     """Draw each network's mask at 49 e/Å2, where its area is greatest, and at the last dose."""
     series = workshop.series(name)
-    truths = {trained: workshop.with_truth(trained, series).masks[0] for trained in networks}
-    area = {trained: workshop.measured(trained, name).counts().predicted[0] for trained in networks}
+    # Of a recorded series each network has a truth of its own; the first network's is drawn.
+    truth = workshop.with_truth(next(iter(measured)), series).masks[0]
     nearest = int(np.abs(series.doses - OVERLAY_DOSE).argmin())
-    greatest = {int(counts.argmax()) for counts in area.values()}
+    greatest = {int(one.counts().predicted[0].argmax()) for one in measured.values()}
     chosen = sorted({nearest, *greatest, series.doses.size - 1})
     images = np.concatenate([series.images(index)[:1] for index in chosen])
     threshold = workshop.evaluation.threshold
-    masks = {trained.label: workshop.predict(trained, series)(images) >= threshold for trained in networks}
-    # Of a recorded series each network has a truth of its own; the first network's is drawn.
-    overlay_figure(images, series.doses[chosen], truths[networks[0]], masks, series.sampling(0), path)
+    masks = {trained.label: workshop.predict(trained, series)(images) >= threshold for trained in measured}
+    overlay_figure(images, series.doses[chosen], truth, masks, series.sampling(0), path)
 
 
 def _mean(values: npt.NDArray[np.float64]) -> float | None:

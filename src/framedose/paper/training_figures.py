@@ -1,6 +1,5 @@
 """Fig. 1, SOI.3-5 and Tables 1-3: specimens, images, and what training makes of them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from ase.visualize.plot import plot_atoms
 from matplotlib.figure import Figure
 
 from framedose.camera.passport import load_passport
-from framedose.config import Range
+from framedose.dataset.folder import IMAGES
 from framedose.dataset.recipe import training_parts
 from framedose.dataset.render import make_specimen
 from framedose.dataset.store import ImageSet
@@ -42,7 +41,7 @@ Values = dict[str, Any]
 def specimens_figure(workshop: Workshop, folder: Path) -> Values:
     """Fig. 1: three structures, and an image of each."""
     data = workshop.dataset()
-    images = ImageSet(data.folder / "images.zarr", "train")
+    images = ImageSet(data.folder / IMAGES, "train")
     _, split = training_parts(data.recipe)[0]
     figure = Figure(figsize=(9, 6.4), layout="constrained")
     panels = figure.subplots(2, _SHOWN)
@@ -66,7 +65,7 @@ def specimens_figure(workshop: Workshop, folder: Path) -> Values:
 
 def mask_figure(workshop: Workshop, folder: Path) -> Values:
     """SOI.3: a training image and its mask."""
-    images = ImageSet(workshop.dataset().folder / "images.zarr", "train")
+    images = ImageSet(workshop.dataset().folder / IMAGES, "train")
     image = int(images.conditions["dose"][0].argmax())
     frame, mask = images.load(0, image)
     figure, panels = new_panels(1, 3)
@@ -93,7 +92,7 @@ def learning_figure(workshop: Workshop, folder: Path) -> Values:
 def sizes_figure(workshop: Workshop, folder: Path) -> Values:
     """SOI.5: F1 on training and validation images against the structures trained on; bars are standard deviations."""
     data = workshop.dataset()
-    parts = {name: ImageSet(data.folder / "images.zarr", name) for name in ("train", "validation")}
+    parts = {name: ImageSet(data.folder / IMAGES, name) for name in ("train", "validation")}
     structures = workshop.scale.study.dataset.structures
     values: Values = {}
     for size in workshop.scale.training_sizes:
@@ -143,25 +142,19 @@ def conditions_table(workshop: Workshop, folder: Path) -> Values:
 
 def doses_table(workshop: Workshop, folder: Path) -> Values:
     """Table 2: the dose ranges, and the full one that the text has."""
-    write_csv(folder / "table2.csv", ["range", "low", "high", "unit"], _ranges(DOSE_RANGES, "e/Å2"))
-    return {name: [value.low, value.high] for name, value in DOSE_RANGES.items()}
+    values = {name: [value.low, value.high] for name, value in DOSE_RANGES.items()}
+    rows = [[name, *ends, "e/Å2"] for name, ends in values.items()]
+    write_csv(folder / "table2.csv", ["range", "low", "high", "unit"], rows)
+    return values
 
 
 def cameras_table(workshop: Workshop, folder: Path) -> Values:
     """Table 3: the MTF models."""
+    keys, rows = ("c0", "c3", "readout"), []
     values: Values = {}
     for name in ("mtf1", "mtf2", "mtf3", "mtf4", "mtf5"):
         ranges = load_passport(name).ranges()
-        values[name] = {key: [value.low, value.high] for key, value in _named(ranges).items()}
-    header = ["model", *(f"{key}_{end}" for key in ("c0", "c3", "readout") for end in ("low", "high"))]
-    rows = [[name, *(end for key in ("c0", "c3", "readout") for end in ends[key])] for name, ends in values.items()]
-    write_csv(folder / "table3.csv", header, rows)
+        values[name] = {key: [getattr(ranges, key).low, getattr(ranges, key).high] for key in keys}
+        rows.append([name, *(end for ends in values[name].values() for end in ends)])
+    write_csv(folder / "table3.csv", ["model", *(f"{key}_{end}" for key in keys for end in ("low", "high"))], rows)
     return values
-
-
-def _named(ranges: Any) -> dict[str, Range]:
-    return {key: getattr(ranges, key) for key in ("c0", "c3", "readout")}
-
-
-def _ranges(ranges: Mapping[str, Range], unit: str) -> list[list[Any]]:
-    return [[name, value.low, value.high, unit] for name, value in ranges.items()]

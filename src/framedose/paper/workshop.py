@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from framedose.config import merged
+from framedose.dataset.folder import IMAGES, SPECIMENS, WAVES
 from framedose.dataset.generate import make_images, make_specimens, make_waves
 from framedose.dataset.recipe import DatasetRecipe, Part, training_parts
 from framedose.dataset.series import named_series
@@ -50,18 +51,17 @@ class Trained:
     @property
     def name(self) -> str:
         """Name of its files."""
-        return "-".join(str(part) for part in (self.kind, self.data, self.structures) if part)
-
-    @property
-    def data(self) -> str:
-        """Name of the conditions that it is trained on."""
-        return f"{self.camera}-{self.doses}"
+        return _name(self.kind, self.camera, self.doses, self.structures)
 
     @property
     def label(self) -> str:
         """What figures call it."""
         few = f", {self.structures} structures" if self.structures else ""
         return f"{network_label(self.kind)}, {self.camera.upper()}, {self.doses} doses{few}"
+
+
+def _name(*parts: str | int | None) -> str:
+    return "-".join(str(part) for part in parts if part)
 
 
 class Workshop:
@@ -102,21 +102,26 @@ class Workshop:
 
         All have the same specimens and exit waves; those of fewer structures have the first of them.
         """
-        recipe = self.recipe(camera, doses, structures)
-        name = "-".join(str(part) for part in (camera, doses, structures) if part)
-        folder = self.folder / "datasets" / name
-        self._simulate(self.recipe(camera, doses), training_parts(recipe), "training", folder)
+        recipe, folder = (
+            self.recipe(camera, doses, structures),
+            self.folder / "datasets" / _name(camera, doses, structures),
+        )
+        every_structure = training_parts(self.recipe(camera, doses))
+        self._simulate(folder, training_parts(recipe), specimens="training", of=every_structure)
         return TrainingData(folder, recipe, self.seed)
 
     def network(self, trained: Trained) -> LoadedNetwork:
         """Return a network, trained now if it is not yet."""
-        path = self._weights(trained)
+        return load_network(self._weights(trained))
+
+    def _weights(self, trained: Trained) -> Path:
+        path = self.folder / "networks" / trained.name / f"{trained.kind}.safetensors"
         if not path.with_suffix(".json").exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             data, settings = self.dataset(trained.camera, trained.doses, trained.structures), self.scale.study
             part = settings.unet if trained.kind == "unet" else settings.msdnet
             train_network(data, path.parent, trained.kind, part.network, part.training, seed=self.seed)
-        return load_network(path)
+        return path
 
     def series_names(self) -> list[str]:
         """Return the series that networks are compared on."""
@@ -140,21 +145,21 @@ class Workshop:
             vacuum=scale.empty,
         )
         folder = self.folder / "series" / name
-        self._simulate(part[0], (part,), name, folder)
-        return StoredSeries(folder / "images.zarr", name)
+        self._simulate(folder, (part,), specimens=name, of=(part,))
+        return StoredSeries(folder / IMAGES, name)
 
     def measured(self, trained: Trained, name: str) -> Measured:
         """Return what a network sees of a series."""
         series, threshold = self.series(name), self.evaluation.threshold
-        network, predict = self.network(trained), self.predict(trained, series)
+        predictor = load_predictor(str(self._weights(trained)))
         folder = self.folder / "measured" / name
         folder.mkdir(parents=True, exist_ok=True)
-        made_from = {"series": series.made_from, "network": network.metadata.weights_sha256}
+        made_from = {"series": series.made_from, "network": predictor.sha256}
+        predict = predictor.at(series.sampling(0))
         return measured_once(folder, trained.name, predict, self.with_truth(trained, series), made_from, threshold)
 
     def predict(self, trained: Trained, series: Series) -> Predict:
         """Return the prediction of a network for frames of a series."""
-        self.network(trained)
         return load_predictor(str(self._weights(trained))).at(series.sampling(0))
 
     def with_truth(self, trained: Trained, series: StoredSeries | RecordedSeries) -> Series:
@@ -164,29 +169,25 @@ class Workshop:
         threshold = self.evaluation.threshold
         return series.with_truth(self.predict(trained, series), frames=_TRUTH_FRAMES, threshold=threshold)
 
-    def result(self, trained: Trained, name: str) -> NetworkResult:
-        """Return the scores and limits of a network on a series."""
-        return summarise(self.measured(trained, name), self.evaluation, seed=self.seed)
+    def result(self, measured: Measured) -> NetworkResult:
+        """Return the scores and limits of what was measured."""
+        return summarise(measured, self.evaluation, seed=self.seed)
 
-    def _weights(self, trained: Trained) -> Path:
-        return self.folder / "networks" / trained.name / f"{trained.kind}.safetensors"
-
-    def _simulate(self, whole: DatasetRecipe, parts: tuple[Part, ...], specimens: str, folder: Path) -> None:
-        """Make the images of ``parts`` from the specimens of a name, which are those of the recipe ``whole``."""
+    def _simulate(self, folder: Path, parts: tuple[Part, ...], *, specimens: str, of: tuple[Part, ...]) -> None:
+        """Make the images of ``parts`` from the specimens of a name, which are those of the parts ``of``."""
         done = folder / "complete"
         if done.exists() and done.read_text() == self._digest(parts):
             return
         kept = self.folder / "specimens" / specimens
         kept.mkdir(parents=True, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
-        whole_parts = training_parts(whole) if specimens == "training" else parts
         # One process needs no crew.
         with workers(self._processes) if self._processes > 1 else nullcontext(in_turn) as run:
-            entries = make_specimens(kept / "specimens.json", whole_parts, self.seed, run)
-            for recipe, split in whole_parts:
-                make_waves(kept / "exit_waves.zarr", recipe, self.seed, split, entries[split.name], run)
+            entries = make_specimens(kept / SPECIMENS, of, self.seed, run)
+            for recipe, split in of:
+                make_waves(kept / WAVES, recipe, self.seed, split, entries[split.name], run)
             for recipe, split in parts:
-                images, waves = folder / "images.zarr", kept / "exit_waves.zarr"
+                images, waves = folder / IMAGES, kept / WAVES
                 make_images(images, waves, recipe, self.seed, split, entries[split.name], run)
         done.write_text(self._digest(parts))
 

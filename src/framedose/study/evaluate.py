@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from framedose.atomic import locked, write_json
-from framedose.errors import ConfigurationError, OutputExistsError
+from framedose.errors import ConfigurationError
 from framedose.evaluation.compare import Comparison, compare
 from framedose.evaluation.measure import Measured, measure
 from framedose.evaluation.series import Predict, Series
 from framedose.evaluation.summary import EvaluationConfig, NetworkResult, summarise
 from framedose.provenance import versions
+from framedose.study.claim import claim
 from framedose.study.labels import network_label
 from framedose.study.pictures import draw_curves, draw_frames
 from framedose.study.predictors import Predictor, load_predictor
@@ -94,7 +95,7 @@ def evaluate(
         If the series cannot be evaluated.
     """
     folder, config = Path(out), _suited(config or EvaluationConfig(), series.doses)
-    _claim(folder)
+    claim(folder / CARD, {"made_by": versions()}, whose="an evaluation's")
     with locked(folder):
         start = time.perf_counter()
         measured, functions = {}, {}
@@ -188,15 +189,3 @@ def _suited(config: EvaluationConfig, doses: np.ndarray) -> EvaluationConfig:
     """Return the settings with doses of the scores that the series has: its three greatest where they lie beyond it."""
     high = min(config.high_dose, float(doses[max(0, doses.size - 3)]))
     return config.model_copy(update={"high_dose": high, "null_dose": min(config.null_dose, high)})
-
-
-def _claim(folder: Path) -> None:
-    """Make the folder an evaluation's, or refuse it; nothing in a foreign folder is touched."""
-    if (folder / CARD).exists():
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputExistsError(
-            f"The output folder {str(folder)!r} exists and is not an evaluation's. Choose another folder with --out."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / CARD, {"made_by": versions()})

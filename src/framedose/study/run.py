@@ -13,10 +13,11 @@ from framedose.atomic import locked, write_json
 from framedose.dataset.generate import make_images, make_specimens, make_waves
 from framedose.dataset.recipe import training_parts
 from framedose.dataset.workers import workers
-from framedose.errors import ConfigurationError, OutputExistsError
+from framedose.errors import ConfigurationError
 from framedose.evaluation.summary import NetworkResult, summarise
 from framedose.networks.weights import LoadedNetwork, load_network
 from framedose.provenance import versions
+from framedose.study.claim import claim
 from framedose.study.config import StudyConfig
 from framedose.study.evaluate import measured_once
 from framedose.study.pictures import draw_curves, draw_frames, draw_learning
@@ -57,7 +58,13 @@ def run_study(config: StudyConfig, out: str | os.PathLike[str], *, processes: in
     if processes is not None and processes < 1:
         raise ConfigurationError(f"processes must be at least 1, got {processes}.")
     folder = Path(out)
-    _claim(folder, config)
+    claim(
+        folder / "study.json",
+        {"digest": config.digest(), "config": config.model_dump(mode="json")},
+        whose="a study's",
+        clash="a study with other settings or another seed. Choose another folder with --out, or give the settings "
+        "that it was begun with.",
+    )
     with locked(folder):
         clock = _Clock(folder / "timings.json")
         _simulate(config, folder, processes or os.cpu_count() or 1, clock)
@@ -65,29 +72,6 @@ def run_study(config: StudyConfig, out: str | os.PathLike[str], *, processes: in
         series = StoredSeries(folder / "images.zarr", config.evaluation.series)
         results = {name: _evaluated(config, folder, name, networks[name], series, clock) for name in NETWORKS}
         return _report(config, folder, networks, results, series, clock)
-
-
-def _claim(folder: Path, config: StudyConfig) -> None:
-    """Make the folder this study's, or refuse it; nothing in a foreign folder is touched."""
-    card = folder / "study.json"
-    content = {"digest": config.digest(), "config": config.model_dump(mode="json")}
-    if card.exists():
-        try:
-            found = json.loads(card.read_text(encoding="utf-8")).get("digest")
-        except (ValueError, AttributeError):
-            found = None
-        if found != content["digest"]:
-            raise OutputExistsError(
-                f"The output folder {str(folder)!r} holds a study with other settings or another seed. "
-                "Choose another folder with --out, or give the settings that it was begun with."
-            )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputExistsError(
-            f"The output folder {str(folder)!r} exists and is not a study's. Choose another folder with --out."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(card, content)
 
 
 class _Clock:
