@@ -88,7 +88,7 @@ def show(axes: Axes, image: Image, title: str, **options: Any) -> None:
     axes.set_yticks([])
 
 
-def save(figure: Figure, name: str, dpi: int = 90) -> None:
+def save(figure: Figure, name: str, dpi: int = 80) -> None:
     """Write a picture, without the date that would make it another file."""
     figure.savefig(IMAGES / f"how_{name}.png", dpi=dpi, metadata={"Software": None})
 
@@ -187,7 +187,7 @@ def camera(name: str) -> None:
     intensity = inside(of, expected_field(of, at, wave_spectrum(wave)))
     for one, title in zip(axes, ("electrons as counted", "after the MTF"), strict=False):
         frame = detect(intensity, electrons, steps[title], generator(SEED, "camera"))
-        show(one, frame[180:308, 180:308], f"{title}, {at.dose:g} e/Å²", vmin=-2, vmax=6)
+        show(one, frame[200:300, 200:300], f"{title}, {at.dose:g} e/Å²", vmin=-2, vmax=6)
     vacuum, low = np.ones((512, 512), np.float32), electrons_per_pixel(30, 0.075)
     centres = np.linspace(0.03, 0.99, 33)
     for (title, one), colour in zip(steps.items(), (GREEN, BLUE, RED), strict=True):
@@ -230,15 +230,15 @@ def networks(name: str) -> None:
     reaches = {}
     for one, (title, net) in zip(axes[1:3], shipped().items(), strict=True):
         seen = reach(net)
-        show(one, np.log10(seen / seen.max() + 1e-6), f"what a pixel of the {title} sees", vmin=-4, vmax=0)
+        show(one, np.log10(seen / seen.max()), f"what a pixel of the {title} sees", vmin=-1.5, vmax=0, cmap="viridis")
         reaches[title] = seen
     for (title, seen), colour in zip(reaches.items(), (BLUE, RED), strict=True):
         middle = seen.shape[0] // 2
         y, x = np.indices(seen.shape) - middle
         radius = np.round(np.hypot(y, x)).astype(int)
-        within = np.cumsum(np.bincount(radius.ravel(), seen.ravel())) / seen.sum()
-        axes[3].plot(0.3 * np.arange(60), within[:60], color=colour, label=title)
-    axes[3].set(xlabel="radius (Å, at 0.3 Å/px)", ylabel="share of the sensitivity within", ylim=(0, 1.02))
+        mean = np.bincount(radius.ravel(), seen.ravel()) / np.bincount(radius.ravel())
+        axes[3].semilogy(0.3 * np.arange(60), mean[:60] / mean[0], color=colour, label=title)
+    axes[3].set(xlabel="distance from the pixel (Å, at 0.3 Å/px)", ylabel="mean sensitivity over that at 0")
     axes[3].legend(fontsize=8)
     save(figure, name)
 
