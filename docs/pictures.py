@@ -6,6 +6,7 @@
 The same seed gives the same pictures. All of them take some minutes of one core.
 """
 
+import io
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -88,9 +90,11 @@ def show(axes: Axes, image: Image, title: str, **options: Any) -> None:
     axes.set_yticks([])
 
 
-def save(figure: Figure, name: str, dpi: int = 80) -> None:
-    """Write a picture, without the date that would make it another file."""
-    figure.savefig(IMAGES / f"how_{name}.png", dpi=dpi, metadata={"Software": None})
+def save(figure: Figure, name: str, dpi: int = 90) -> None:
+    """Write a picture in 256 colours, which makes it small."""
+    with io.BytesIO() as file:
+        figure.savefig(file, dpi=dpi)
+        PIL.Image.open(file).convert("RGB").quantize(256).save(IMAGES / f"how_{name}.png", optimize=True)
 
 
 def path(name: str) -> None:
@@ -187,7 +191,7 @@ def camera(name: str) -> None:
     intensity = inside(of, expected_field(of, at, wave_spectrum(wave)))
     for one, title in zip(axes, ("electrons as counted", "after the MTF"), strict=False):
         frame = detect(intensity, electrons, steps[title], generator(SEED, "camera"))
-        show(one, frame[200:300, 200:300], f"{title}, {at.dose:g} e/Å²", vmin=-2, vmax=6)
+        show(one, frame[180:308, 180:308], f"{title}, {at.dose:g} e/Å²", vmin=-2, vmax=6)
     vacuum, low = np.ones((512, 512), np.float32), electrons_per_pixel(30, 0.075)
     centres = np.linspace(0.03, 0.99, 33)
     for (title, one), colour in zip(steps.items(), (GREEN, BLUE, RED), strict=True):
@@ -238,7 +242,7 @@ def networks(name: str) -> None:
         radius = np.round(np.hypot(y, x)).astype(int)
         mean = np.bincount(radius.ravel(), seen.ravel()) / np.bincount(radius.ravel())
         axes[3].semilogy(0.3 * np.arange(60), mean[:60] / mean[0], color=colour, label=title)
-    axes[3].set(xlabel="distance from the pixel (Å, at 0.3 Å/px)", ylabel="mean sensitivity over that at 0")
+    axes[3].set(xlabel="distance (Å, at 0.3 Å/px)", ylabel="mean sensitivity, 1 at 0")
     axes[3].legend(fontsize=8)
     save(figure, name)
 

@@ -143,5 +143,5 @@ def _compare(expected: str | None, got: str, said: str) -> None:
 
 
 def _plain(text: str) -> str:
-    """Return a text with single blanks, also where it has some that do not break a line, which doctest does not know."""
+    """Return a text with single blanks in place of any, those too that do not break a line."""
     return " ".join(text.split()) + "\n"
