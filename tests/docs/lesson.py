@@ -14,6 +14,7 @@ import contextlib
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,17 +105,18 @@ class Lesson:
 
     def _console(self, step: Step) -> None:
         refused = (step.printed or "").startswith(_REFUSED)
-        done = subprocess.run(
-            ["bash", "-eo", "pipefail", "-c", step.text],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=_LONGEST,
-        )
-        said = f"$ {step.text}\nstatus {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert (done.returncode != 0) == refused, said
-        _compare(step.printed, done.stderr if refused else done.stdout, said)
+        words = ["bash", "-eo", "pipefail", "-c", step.text]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        # A session of its own: whatever a lesson leaves running in the background ends with it.
+        process = subprocess.Popen(words, cwd=self.folder, env=self.environment, start_new_session=True, **pipes)
+        try:
+            stdout, stderr = process.communicate(timeout=_LONGEST)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        said = f"$ {step.text}\nstatus {process.returncode}\n{stdout}\n{stderr}"
+        assert (process.returncode != 0) == refused, said
+        _compare(step.printed, stderr if refused else stdout, said)
 
     def _python(self, step: Step) -> None:
         # The blank lines make an error name the line of the page.
