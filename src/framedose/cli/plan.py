@@ -138,12 +138,12 @@ def _evaluated(
     """Simulate a series, evaluate networks on it, and return the folder of that."""
     from framedose.dataset.folder import make_dataset
     from framedose.dataset.recipe import DatasetRecipe
-    from framedose.dataset.workers import cores
-    from framedose.dataset.workers import workers as start
     from framedose.evaluation.summary import EvaluationConfig
     from framedose.study.config import study_config
     from framedose.study.evaluate import evaluate, load_predictors
     from framedose.study.series import evaluation_series, open_series
+    from framedose.workers import cores
+    from framedose.workers import workers as start
 
     recipe = build(DatasetRecipe, merged(study_config(preset).dataset.model_dump(), given), where="recipe")
     counts = {"structures": structures, "support_frames": max(2, structures // 3), "vacuum_frames": 4}

@@ -15,10 +15,10 @@ from framedose.atomic import write_json
 from framedose.dataset.recipe import DatasetRecipe, Part, Split
 from framedose.dataset.render import make_specimen, render_field
 from framedose.dataset.store import create_images, create_waves, written
-from framedose.dataset.workers import Runner
 from framedose.errors import ConfigurationError, FileFormatError, OutputExistsError, SpecimenError
 from framedose.microscope.exit_wave import Device, exit_wave
 from framedose.random import generator
+from framedose.workers import Runner
 
 Entry = dict[str, Any]
 """What identifies a specimen: drawn values, mask hulls, hash of the atoms."""

@@ -62,6 +62,16 @@ class UNet(nn.Module):
         """Least side of an image [px]: reflection at the coarsest level must find enough pixels."""
         return (self.config.kernel // 2 + 1) << self.config.poolings
 
+    @property
+    def reach(self) -> int:
+        """How far away an input pixel can be that a logit depends on [px], at most."""
+        # Along the longest way: every convolution of every level, down and up, a pixel of the coarser level for each
+        # upsampling, and the pixels of a pooling beside the one that is asked for.
+        per_block: int = self.config.convolutions * (self.config.kernel // 2)
+        poolings: int = self.config.poolings
+        blocks: int = sum(1 << level for level in (*range(poolings + 1), *range(poolings)))
+        return per_block * blocks + 2 * sum(2 << level for level in range(poolings))
+
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, shape (n, classes, y, x), for images (n, 1, y, x)."""
         height, width = images.shape[-2:]

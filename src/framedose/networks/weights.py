@@ -22,11 +22,15 @@ from framedose.config import Range, Settings
 from framedose.errors import ImageError, WeightsError
 from framedose.networks.preprocess import normalise, probability_of
 from framedose.networks.registry import Network, NetworkConfig, build_network
+from framedose.networks.tiles import in_tiles
+from framedose.networks.unet import UNet
 from framedose.provenance import file_digest
 
 SHIPPED = ("unet", "msdnet")
 # Images of one call of a network: bounds the memory.
 _BATCH_PIXELS = 1 << 18
+# A U-net sees a larger image in tiles: its maps would take 2 GB and more. The MSD-net bounds its memory itself.
+_WHOLE_PIXELS = 1 << 21
 
 
 class WeightsMetadata(Settings):
@@ -83,7 +87,11 @@ class LoadedNetwork:
         with torch.inference_mode():
             for start in range(0, len(images), step):
                 part = torch.from_numpy(np.ascontiguousarray(images[start : start + step]))
-                results.append(particle_probability(self.network, part).numpy())
+                if isinstance(self.network, UNet) and part[0].numel() > _WHOLE_PIXELS:
+                    logits = in_tiles(self.network, normalise(part, self.network.config.normalise_window))
+                    results.append(probability_of(logits).numpy())
+                else:
+                    results.append(particle_probability(self.network, part).numpy())
         return np.concatenate(results)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from framedose.atomic import write_json
 from framedose.config import digest
 from framedose.dataset.recipe import DatasetRecipe, Split
-from framedose.dataset.workers import Runner, in_turn
 from framedose.errors import ConfigurationError, FileFormatError
 from framedose.evaluation.counts import SeriesCounts
 from framedose.evaluation.limits import Result, dose_limit
@@ -18,6 +17,7 @@ from framedose.evaluation.physics.limits import Detection, KnownSignal, detectio
 from framedose.evaluation.summary import EvaluationConfig, MaskScores, mask_scores
 from framedose.random import generator
 from framedose.study.physics_field import FieldTask, PhysicsConfig
+from framedose.workers import Runner, in_turn
 
 _PATCHES_RIGHT = 0.95
 
@@ -70,7 +70,7 @@ def physics_curves(
     folder
         Where to keep everything; made if it is missing.
     run
-        Maps tasks over their items, for example over :func:`~framedose.dataset.workers.workers`.
+        Maps tasks over their items, for example over :func:`~framedose.workers.workers`.
 
     Raises
     ------

@@ -12,7 +12,6 @@ from typing import Any
 from framedose.atomic import locked, write_json
 from framedose.dataset.generate import make_images, make_specimens, make_waves
 from framedose.dataset.recipe import training_parts
-from framedose.dataset.workers import workers
 from framedose.errors import ConfigurationError
 from framedose.evaluation.summary import NetworkResult, summarise
 from framedose.networks.weights import LoadedNetwork, load_network
@@ -24,6 +23,7 @@ from framedose.study.pictures import draw_curves, draw_frames, draw_learning
 from framedose.study.report import write_report, write_tables
 from framedose.study.series import StoredSeries, evaluation_series
 from framedose.study.training import TrainingData, train_network
+from framedose.workers import workers
 
 NETWORKS = ("unet", "msdnet")
 

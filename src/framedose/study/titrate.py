@@ -16,9 +16,10 @@ from framedose.camera.passport import load_passport
 from framedose.errors import ConfigurationError
 from framedose.evaluation.titration import in_electrons, share_of_dose, titrate
 from framedose.files import read, write_tiff
+from framedose.inference.folders import new_folder, refuse_used_folder
 from framedose.inference.predict import check
-from framedose.inference.results import new_folder, refuse_used_folder, write_rows
 from framedose.inference.segment import check_options, segment
+from framedose.inference.tables import write_rows
 from framedose.metrics import overlap
 from framedose.micrograph import Micrograph
 from framedose.progress import progress
