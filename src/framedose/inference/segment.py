@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from framedose.errors import CalibrationError, ConfigurationError
 from framedose.inference.particles import Particle, find_particles
-from framedose.inference.predict import check, predict
+from framedose.inference.predict import check, check_noise, network_image, probability_of
 from framedose.micrograph import Micrograph
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ def segment(
 
         network = load_network(network)
     warnings = check(micrograph, network)
-    probability = predict(micrograph, network)
+    seen = network_image(micrograph, network)
+    warnings += check_noise(micrograph, seen, network)
+    probability = probability_of(micrograph, seen, network)
     mask = probability >= threshold
     if not mask.any():
         highest = f"the highest probability is {probability.max():.2g}"

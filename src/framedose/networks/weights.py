@@ -42,6 +42,8 @@ class WeightsMetadata(Settings):
     """Pixel sizes of the training images, after summing [Å/px]."""
     dose: Range
     """Frame doses of the training images [e/Å2]."""
+    noise_fall: Range | None = None
+    """How the noise of the training images falls towards the Nyquist frequency (framedose.camera.noise_fall)."""
     area_interval: AreaInterval | None = None
     """How far the area in a frame may be from the predicted one, found on the validation images."""
     provenance: dict[str, Any]

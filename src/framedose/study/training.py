@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from framedose.area_interval import AreaInterval, area_interval, least_frames
+from framedose.camera.noise_fall import noise_fall
 from framedose.config import Range, build
 from framedose.dataset.folder import IMAGES
 from framedose.dataset.recipe import DatasetRecipe, training_parts
@@ -29,6 +30,8 @@ from framedose.training.record import CurvesRecord
 
 # Coverage of the interval that is given with every area.
 AREA_LEVEL = 0.9
+# Fields whose noise is looked at, at most: the extremes of so many change little with more.
+_NOISE_FIELDS = 200
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,14 @@ class TrainingData:
                 probability.append(particle_probability(network, frames).numpy())
                 masks.append(labels.numpy().astype(bool))
         return area_interval(np.concatenate(probability), np.concatenate(masks), level=AREA_LEVEL)
+
+    def noise_fall(self) -> Range | None:
+        """Return the range of the noise's fall in the training images, an image of each field; None for tiny ones."""
+        images = ImageSet(self.folder / IMAGES, "train")
+        fields = np.unique(np.linspace(0, images.shape[0] - 1, _NOISE_FIELDS).round().astype(int))
+        falls = [noise_fall(images.load(int(field), place % images.shape[1])[0]) for place, field in enumerate(fields)]
+        known = [fall for fall in falls if fall is not None]
+        return Range(low=min(known), high=max(known)) if known else None
 
     def _stored(self, split: str, classes: int) -> StoredImages:
         return StoredImages(ImageSet(self.folder / IMAGES, split), classes=classes)
@@ -176,6 +187,7 @@ def train_network(
             network=network,
             sampling=data.sampling(),
             dose=data.recipe.conditions.dose,
+            noise_fall=data.noise_fall(),
             area_interval=data.area_interval(trained.network),
             provenance=provenance,
         )
