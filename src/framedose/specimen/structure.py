@@ -22,6 +22,8 @@ from framedose.specimen.support import slab
 
 # Draws of one specimen before the request is called impossible, and of the place of one more particle.
 _TRIES, _PLACES = 500, 10
+# Of a particle; fewer may lie on one line, and then have no outline.
+_FEWEST_ATOMS = 5
 # Least distance between the hulls of two particles [Å].
 _APART = 2.0
 # Atoms farther from each other than this belong to different particles [Å]; metals' bonds are up to 3.5.
@@ -91,10 +93,18 @@ def _drawn(
 
 
 def _particle(config: SpecimenConfig, rng: np.random.Generator, *, free: bool, on_zone: bool) -> tuple[float, Atoms]:
-    radius = config.radius.draw(rng)
-    turn = None if on_zone else _any_orientation(rng)
-    unit = config.unit_cell(config.strain.draw(rng))
-    return radius, nanoparticle(unit, config.crystal(), radius, config.facet_variation, turn, rng, cut=not free)
+    for _ in range(_TRIES):
+        radius = config.radius.draw(rng)
+        turn = None if on_zone else _any_orientation(rng)
+        unit = config.unit_cell(config.strain.draw(rng))
+        particle = nanoparticle(unit, config.crystal(), radius, config.facet_variation, turn, rng, cut=not free)
+        # The smallest can be an atom or two, which are no particle.
+        if len(particle) >= _FEWEST_ATOMS:
+            return radius, particle
+    raise SpecimenError(
+        f"No particle with radius {config.radius.low}..{config.radius.high} Å has {_FEWEST_ATOMS} atoms; change "
+        "specimen.radius."
+    )
 
 
 def _fitting_particle(
