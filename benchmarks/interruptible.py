@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from interruptible_run import run
+from interruptible_run import run_here
 
 from framedose.camera.noise import detect
 from framedose.camera.passport import Interval, load_passport, write_passport
@@ -19,8 +19,8 @@ _RECIPE = {
     "gpts": 128,
     "margin": 8,
     "binning": 4,
-    "structures": 4,
-    "validation_structures": 2,
+    "structures": 3,
+    "validation_structures": 1,
     "image_epochs": 2,
     "specimen": _SPECIMEN,
     "exit_wave": {"sampling": 0.25, "band_limit": 1.3},
@@ -41,7 +41,7 @@ _STUDY = {
     },
 }
 _SMALL_UNET = (
-    *("--network.width", "2", "--network.poolings", "1", "--network.kernel", "3", "--training.steps", "40"),
+    *("--network.width", "2", "--network.poolings", "1", "--network.kernel", "3", "--training.steps", "24"),
     *("--training.batch", "2", "--training.validate_every", "10", "--training.checkpoint_every", "3"),
 )
 
@@ -118,9 +118,7 @@ def prepare(folder: Path) -> None:
         ("simulate", "recipe.yaml", *series, "--out", "replica", "--workers", "1"),
         ("evaluate", "replica", *_NETWORKS, "--out", "evaluated"),
     ):
-        status, said = run(words, folder, workers=False)
-        if status:
-            raise SystemExit(f"{' '.join(words)} fails with status {status}:\n{said}")
+        run_here(words, folder)
 
 
 def _frames(size: int, electrons: list[float], contrast: float = 0.5) -> np.ndarray:

@@ -6,10 +6,13 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from unittest import mock
+
+# Threads do not survive a fork, and locks that they hold do: there must be none.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 # What commands load when they begin.
 _MODULES = (
@@ -81,6 +84,20 @@ def start(words: Sequence[str], folder: Path, *, workers: bool) -> Process:
     return Process(number, log)
 
 
+def run_here(words: Sequence[str], folder: Path) -> None:
+    """Run a command in this process, which then has compiled what its children would have to compile each time."""
+    from framedose.cli import main
+
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with _no_workers():
+            if status := main(list(words)):
+                raise SystemExit(f"{' '.join(words)} fails with status {status}")
+    finally:
+        os.chdir(before)
+
+
 def run(words: Sequence[str], folder: Path, *, workers: bool) -> tuple[int, str]:
     """Run a command in ``folder`` to its end; return the exit status and what was said."""
     return start(words, folder, workers=workers).end()
@@ -94,18 +111,18 @@ def _child(words: Sequence[str], folder: Path, log: Path, workers: bool) -> int:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    if not workers:
-        _without_workers()
-    return main(list(words))
+    with nullcontext() if workers else _no_workers():
+        return main(list(words))
 
 
-def _without_workers() -> None:
+@contextmanager
+def _no_workers() -> Iterator[None]:
     """Let simulations run their tasks in their own process."""
     from framedose.dataset import workers
     from framedose.study import run as study
 
-    def alone(_: int) -> Any:
+    def alone(_: int) -> AbstractContextManager[workers.Runner]:
         return nullcontext(workers.in_turn)
 
-    workers.workers = alone  # type: ignore[assignment]
-    study.workers = alone  # type: ignore[assignment]
+    with mock.patch.object(workers, "workers", alone), mock.patch.object(study, "workers", alone):
+        yield

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from framedose.area_interval import AreaInterval
@@ -97,7 +97,8 @@ def particle_probability(network: Network, images: Tensor) -> Tensor:
 def save_network(path: str | os.PathLike[str], network: Network, metadata: WeightsMetadata) -> None:
     """Write ``path`` (.safetensors) and the metadata beside it (.json), each atomically."""
     with write_aside(path) as aside:
-        save_file({name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}, aside)
+        # Written by Python, which says of a full disk what it is; safetensors has one error for everything.
+        aside.write_bytes(save({name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}))
     complete = metadata.model_copy(update={"weights_sha256": file_digest(Path(path))})
     write_json(Path(path).with_suffix(".json"), complete.model_dump(mode="json"))
 
