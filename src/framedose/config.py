@@ -26,6 +26,8 @@ M = TypeVar("M", bound=BaseModel)
 # brackets in each other than anybody writes.
 _BAD_TEXT = (ValueError, RecursionError)
 _MOST_KEYS = 10_000
+# Mistakes that one line can tell.
+_MOST_EXPLAINED = 5
 
 
 class Settings(BaseModel):
@@ -146,7 +148,10 @@ def build(model: type[M], values: Any, *, where: str) -> M:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        lines = [_explain(model, detail) for detail in error.errors()]
+        found = error.errors()
+        lines = [_explain(model, detail) for detail in found[:_MOST_EXPLAINED]]
+        if len(found) > _MOST_EXPLAINED:
+            lines.append(f"and {len(found) - _MOST_EXPLAINED} more")
         raise ConfigurationError(f"{where}: {'; '.join(lines)}") from None
 
 

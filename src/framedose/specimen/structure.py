@@ -1,6 +1,7 @@
 """The atoms of one specimen before they are placed: particles on their support, drawn or from a file."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from glob import glob
@@ -22,8 +23,6 @@ from framedose.specimen.support import slab
 
 # Draws of one specimen before the request is called impossible, and of the place of one more particle.
 _TRIES, _PLACES = 500, 10
-# Of a particle; fewer may lie on one line, and then have no outline.
-_FEWEST_ATOMS = 5
 # Least distance between the hulls of two particles [Å].
 _APART = 2.0
 # Atoms farther from each other than this belong to different particles [Å]; metals' bonds are up to 3.5.
@@ -98,12 +97,13 @@ def _particle(config: SpecimenConfig, rng: np.random.Generator, *, free: bool, o
         turn = None if on_zone else _any_orientation(rng)
         unit = config.unit_cell(config.strain.draw(rng))
         particle = nanoparticle(unit, config.crystal(), radius, config.facet_variation, turn, rng, cut=not free)
-        # The smallest can be an atom or two, which are no particle.
-        if len(particle) >= _FEWEST_ATOMS:
+        # The smallest can be one atom, or a layer that is seen from its edge, which are no particle.
+        with suppress(SpecimenError):
+            projected_hull(particle.positions)
             return radius, particle
     raise SpecimenError(
-        f"No particle with radius {config.radius.low}..{config.radius.high} Å has {_FEWEST_ATOMS} atoms; change "
-        "specimen.radius."
+        f"No particle with radius {config.radius.low}..{config.radius.high} Å has an outline; make specimen.radius "
+        "larger."
     )
 
 
