@@ -160,6 +160,9 @@ def train_network(
         max_minutes=max_minutes,
         record=record,
     )
+    if int(os.environ.get("RANK", 0)) == 0 and trained.curves["step"]:
+        # A run killed after its last checkpoint has nothing to train any more, but its picture may be an old one.
+        record(trained.curves)
     made_from = {
         "training": config.model_dump(mode="json"),
         "steps": trained.steps,
