@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from framedose.cli.settings import camera_settings, parse_settings, refuse
-from framedose.config import build, merged, read_yaml
+from framedose.config import build, merged, read_json, read_yaml
 from framedose.errors import ConfigurationError, FileFormatError
 
 if TYPE_CHECKING:
@@ -106,11 +105,14 @@ def plan(
     results = folder / "results.json"
     if not results.is_file():
         raise FileFormatError(f"{str(folder)!r} holds no results.json: give the folder of framedose evaluate or study.")
-    networks = json.loads(results.read_text(encoding="utf-8"))["networks"]
+    content = read_json(results)
+    networks = content.get("networks") if isinstance(content, dict) else None
+    if not isinstance(networks, dict):
+        raise FileFormatError(f"{str(results)!r} holds no results of networks: evaluate again.")
     plans = [
         run(
             name,
-            NetworkResult.model_validate(result),
+            build(NetworkResult, result, where=f"{results}, {name}"),
             dose_rate=dose_rate,
             camera_rate=camera_rate,
             budget=budget,

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from framedose.area_interval import AreaInterval, area_interval, least_frames
 from framedose.camera.noise_fall import noise_fall
-from framedose.config import Range, build
+from framedose.config import Range, build, parse_yaml
 from framedose.dataset.folder import IMAGES
 from framedose.dataset.recipe import DatasetRecipe, training_parts
 from framedose.dataset.store import ImageSet
@@ -61,9 +60,9 @@ class TrainingData:
         """
         card = folder / "recipe" / "complete.yaml"
         try:
-            values = yaml.safe_load(card.read_text(encoding="utf-8"))
+            values = parse_yaml(card.read_text(encoding="utf-8"))
             seed = values.pop("seed")
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError) as error:
+        except (OSError, ValueError, AttributeError, KeyError) as error:
             raise FileFormatError(
                 f"{str(folder)!r} is no dataset, it has no recipe/complete.yaml that can be read: make one with "
                 "framedose simulate."
@@ -172,6 +171,9 @@ def train_network(
         max_minutes=max_minutes,
         record=record,
     )
+    if int(os.environ.get("RANK", 0)) == 0 and trained.curves["step"]:
+        # A run killed after its last checkpoint has nothing to train any more, but its picture may be an old one.
+        record(trained.curves)
     made_from = {
         "training": config.model_dump(mode="json"),
         "steps": trained.steps,
