@@ -63,7 +63,6 @@ def test_find_draw_calibrate(viewer, panel, ramp, finished, said, tmp_path):
     assert "readout = " in box.said.text()
     assert "C = 0" in box.said.text()
     box.save(tmp_path / "camera.yaml")
-    assert load_passport(tmp_path / "camera.yaml") == load_passport(tmp_path / "camera.yaml")
     assert load_passport(tmp_path / "camera.yaml").mtf.c0.value == pytest.approx(box.passport.mtf.c0.value, rel=1e-5)
 
     # What is wrong is said in one line, and the passport stays.
@@ -81,7 +80,7 @@ def test_find_draw_calibrate(viewer, panel, ramp, finished, said, tmp_path):
     box.calibrate_button.click()
     assert "upright" in said()[-1]
     layer.data = []
-    layer.add_rectangles(drawn[:, :] * 0.1)
+    layer.add_rectangles(drawn * 0.1)
     box.calibrate_button.click()
     finished()
     assert "too small" in said()[-1]

@@ -18,7 +18,7 @@ from framedose.networks.weights import SHIPPED, load_network
 from framedose.viewer.camera_box import CameraBox
 from framedose.viewer.export import export
 from framedose.viewer.fields import NumberField, button, row, text
-from framedose.viewer.layers import frames_of
+from framedose.viewer.layers import frames_of, sampling_of
 from framedose.viewer.micrograph_box import MicrographBox
 from framedose.viewer.notify import notified
 from framedose.viewer.shown import Shown
@@ -132,7 +132,7 @@ class SegmentBox(QGroupBox):
         layer, name, dose = self._micrograph.layer, self.network.currentText(), self.dose.number()
         check_options(threshold=self.threshold.value(), dose=dose)
         frames = frames_of(layer)
-        made = Made(name, self._micrograph.sampling.value(), dose, self._camera.passport)
+        made = Made(name, sampling_of(layer), dose, self._camera.passport)
         before = self._results.get(layer)
         stored = before[1].stored if before is not None and before[0] == made else None
         if indices is None:

@@ -61,7 +61,9 @@ def drawn_region(viewer: napari.viewer.Viewer, shape: tuple[int, ...]) -> Region
         return None
     corners: npt.NDArray[np.float64] = viewer.layers[NAME].data[-1][:, -2:]
     (top, left), (bottom, right) = corners.min(axis=0), corners.max(axis=0)
-    upright = all(min(abs(y - top), abs(y - bottom), abs(x - left), abs(x - right)) < 0.5 for y, x in corners)
+    upright = all(
+        min(abs(y - top), abs(y - bottom)) < 0.5 and min(abs(x - left), abs(x - right)) < 0.5 for y, x in corners
+    )
     if viewer.layers[NAME].shape_type[-1] != "rectangle" or not upright:
         raise ConfigurationError("The vacuum must be an upright rectangle: draw it with Draw, or let Find find it.")
     y0, x0 = (max(math.ceil(edge + 0.5 - 1e-3), 0) for edge in (top, left))
