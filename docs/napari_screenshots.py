@@ -35,11 +35,11 @@ def main() -> None:
         path = Path(folder) / "gold-on-ceria.tif"
         doses = simulate(path)
         viewer = napari.Viewer()
-        viewer.window.resize(1500, 1000)
+        viewer.window.resize(1300, 960)
         _, panel = viewer.window.add_plugin_dock_widget("framedose", "framedose")
         viewer.window._qt_viewer.dockLayerControls.setVisible(False)
         panel.micrograph.open_path(path)
-        viewer.scale_bar.visible = True
+        viewer.canvas.overlays.scale_bar.visible = True
         viewer.dims.set_point(0, FRAMES - 1)
 
         panel.camera.find()
@@ -103,11 +103,11 @@ def show_bottom(panel: Panel) -> None:
 
 
 def picture(viewer: napari.Viewer, name: str) -> None:
-    """Write a picture of the whole window; with 128 colours noise takes a quarter of the bytes."""
+    """Write a picture of the whole window; with 48 colours noise takes a quarter of the bytes."""
     for _ in range(5):
         QApplication.processEvents()
     pixels = viewer.window.screenshot(canvas_only=False, flash=False)
-    Image.fromarray(pixels[..., :3]).quantize(128).save(IMAGES / name, optimize=True)
+    Image.fromarray(pixels[..., :3]).quantize(48).save(IMAGES / name, optimize=True)
 
 
 if __name__ == "__main__":

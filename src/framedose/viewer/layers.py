@@ -23,9 +23,9 @@ KEY = "framedose"
 """Where a layer's metadata hold its :class:`Source`."""
 
 RESULT = "framedose_result"
-"""Marks, in the metadata, the layers of results, which are no micrographs."""
+"""Where the metadata of the layers of results, which are no micrographs, hold what they show."""
 
-# Grey levels span this much of the first frame [%].
+# Grey levels span this much of a frame [%].
 _CENTRAL = (0.5, 99.5)
 
 
@@ -60,14 +60,19 @@ def layer_data(path: Path) -> tuple[Any, dict[str, Any], str]:
         first, sampling = frames[0], None
         show_warning(one_line(error))
     data = first.image if len(frames) == 1 else _lazy(frames, first.image.shape)
-    low, high = np.percentile(first.image, _CENTRAL)
     options = {
         "name": path.stem,
         "metadata": {KEY: Source(frames, sampling)},
-        "contrast_limits": (float(low), float(max(high, np.nextafter(low, np.inf)))),
+        "contrast_limits": grey_levels(first.image),
         **({} if sampling is None else grid(data.ndim, sampling)),
     }
     return data, options, "image"
+
+
+def grey_levels(image: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """Return the levels of black and white that show one frame (y, x): its central 99 %."""
+    low, high = np.percentile(image, _CENTRAL)
+    return float(low), float(max(high, np.nextafter(low, np.inf)))
 
 
 def _lazy(frames: Frames, shape: tuple[int, ...]) -> Any:

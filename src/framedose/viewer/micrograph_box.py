@@ -3,13 +3,22 @@
 from pathlib import Path
 
 import napari.viewer
+import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QFormLayout, QGroupBox
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFileDialog, QFormLayout, QGroupBox
 
 from framedose.errors import CalibrationError, ConfigurationError
 from framedose.viewer.fields import button, row
-from framedose.viewer.layers import RESULT, current_frame, layer_data, sampling_of, set_sampling, source_of
+from framedose.viewer.layers import (
+    RESULT,
+    current_frame,
+    grey_levels,
+    layer_data,
+    sampling_of,
+    set_sampling,
+    source_of,
+)
 from framedose.viewer.notify import notified
 
 
@@ -33,6 +42,9 @@ class MicrographBox(QGroupBox):
         self.sampling.setSpecialValueText("not known: give it")
         self.sampling.setKeyboardTracking(False)
         self.sampling.setToolTip("Side of a pixel. Fixed where the file says it.")
+        self.grey = QCheckBox("grey levels of each frame")
+        self.grey.setChecked(True)
+        self.grey.setToolTip("Let black and white follow the frame that is shown: a series of rising dose needs it.")
         layout = QFormLayout(self)
         layout.addRow(
             row(
@@ -42,8 +54,11 @@ class MicrographBox(QGroupBox):
         )
         layout.addRow("layer", self.chooser)
         layout.addRow("sampling", self.sampling)
+        layout.addRow(self.grey)
         self.chooser.currentIndexChanged.connect(self._chosen)
         self.sampling.valueChanged.connect(self._sampled)
+        self.grey.toggled.connect(self._show_grey)
+        viewer.dims.events.point.connect(self._show_grey)
         viewer.layers.events.inserted.connect(self._list)
         viewer.layers.events.removed.connect(self._list)
         self._list()
@@ -73,6 +88,15 @@ class MicrographBox(QGroupBox):
             data, options, _ = layer_data(path)
             self._viewer.add_image(data, **options)
             self.chooser.setCurrentIndex(self.chooser.count() - 1)
+
+    def _show_grey(self) -> None:
+        layer = self.chooser.currentData()
+        if layer is None or layer.ndim != 3 or layer.rgb or not self.grey.isChecked():
+            return
+        # One in sixteen pixels tells the same, and a slider must not wait.
+        image = np.asarray(layer.data[self.frame])[::4, ::4]
+        if np.isfinite(image).all():
+            layer.contrast_limits = grey_levels(image)
 
     def _ask_file(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Micrograph or stack")

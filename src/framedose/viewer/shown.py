@@ -56,7 +56,7 @@ class Shown:
             self.stored.masks(threshold),
             name=f"{self.image.name} mask",
             colormap=DirectLabelColormap(color_dict={None: "transparent", 1: _CYAN}),
-            opacity=0.4,
+            opacity=0.3,
         )
 
     def align(self) -> None:
@@ -76,4 +76,5 @@ class Shown:
         if layer is not None and layer in self._viewer.layers:
             layer.data = data
             return layer
-        return add(data, metadata={RESULT: True}, **like(self.image, data.ndim), **options)
+        # What is on disk stays as long as a layer shows it, also without the micrograph.
+        return add(data, metadata={RESULT: self.stored}, **like(self.image, data.ndim), **options)
