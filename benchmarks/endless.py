@@ -18,11 +18,11 @@ import torch
 
 from framedose.dataset.folder import make_dataset
 from framedose.dataset.recipe import DatasetRecipe
-from framedose.dataset.workers import workers
 from framedose.study.config import study_config
 from framedose.study.training import TrainingData
 from framedose.training.batches import Sample
 from framedose.training.speed import synchronise
+from framedose.workers import workers
 
 
 def main() -> None:

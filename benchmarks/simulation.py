@@ -28,9 +28,9 @@ from framedose.camera.mtf import mtf, nyquist_frequencies
 from framedose.dataset.generate import make_images, make_specimens, make_waves
 from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
 from framedose.dataset.store import ImageSet
-from framedose.dataset.workers import Runner, workers
 from framedose.microscope.optics import fourier_resample
 from framedose.units import electrons_per_pixel
+from framedose.workers import Runner, workers
 
 QUICK = "--quick" in sys.argv[1:]
 SMALL = {

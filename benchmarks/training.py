@@ -21,10 +21,10 @@ from typing import Any
 from framedose.config import merged
 from framedose.dataset.folder import make_dataset
 from framedose.dataset.recipe import DatasetRecipe
-from framedose.dataset.workers import workers
 from framedose.study.config import study_config
 from framedose.study.training import TrainingData, train_network
 from framedose.training import loop
+from framedose.workers import workers
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from framedose.errors import OutputExistsError
+
+# Names of what is written aside: that of the file or folder, eight digits, and the suffix.
+_ASIDE = re.compile(r"\..+\.[0-9a-f]{8}(\.\w+)?")
 
 
 @contextmanager
@@ -64,6 +68,15 @@ def folder_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def sweep(folder: str | os.PathLike[str]) -> None:
+    """Remove what killed processes left half written anywhere in ``folder``, in which no other process may write."""
+    for path in [path for path in Path(folder).rglob(".*") if _ASIDE.fullmatch(path.name)]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

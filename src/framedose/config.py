@@ -7,6 +7,7 @@ and their hash identifies what a result was made from.
 import hashlib
 import json
 import math
+import reprlib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,9 +18,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from framedose.errors import ConfigurationError
+from framedose.errors import ConfigurationError, FileFormatError
 
 M = TypeVar("M", bound=BaseModel)
+
+# What parsers raise beside their own errors: bytes that are no text, a date that is none, too many digits, and more
+# brackets in each other than anybody writes.
+_BAD_TEXT = (ValueError, RecursionError)
+_MOST_KEYS = 10_000
+# Mistakes that one line can tell.
+_MOST_EXPLAINED = 5
 
 
 class Settings(BaseModel):
@@ -72,6 +80,30 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def parse_yaml(text: str) -> Any:
+    """Return what YAML holds: numbers, strings, lists and mappings, never another object.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not YAML, or one of another kind.
+    """
+    try:
+        # A safe loader, though the linter knows it by one name only.
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, *_BAD_TEXT) as error:
+        raise ConfigurationError(f"no valid YAML: {' '.join(str(error).split())[:300]}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, of which a few lines that merge mappings (<<) into each other cannot make billions."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_KEYS:
+            raise yaml.constructor.ConstructorError(None, None, f"a mapping of {len(node.value)} keys", node.start_mark)
+
+
 def read_yaml(path: str | Path, *, name: str = "--config") -> dict[str, Any]:
     """Read a configuration file, which errors call ``name``; an empty one is an empty mapping.
 
@@ -81,23 +113,45 @@ def read_yaml(path: str | Path, *, name: str = "--config") -> dict[str, Any]:
         If the file is missing, is not YAML, or holds something else than a mapping.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        content = parse_yaml(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise ConfigurationError(f"{name} {str(path)!r} cannot be read: {reason}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigurationError(f"{name} {str(path)!r} must hold a mapping such as 'seed: 1', got {content!r:.60}")
+        raise ConfigurationError(f"{name} {str(path)!r} must hold a mapping such as 'seed: 1', got {_short(content)}")
     return content
 
 
-def build(model: type[M], values: Mapping[str, Any], *, where: str) -> M:
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file that framedose has written.
+
+    Raises
+    ------
+    FileFormatError
+        If it is damaged.
+    OSError
+        If it is missing, or may not be read.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except _BAD_TEXT as error:
+        reason = " ".join(str(error).split())[:300]
+        raise FileFormatError(f"{str(path)!r} is damaged ({reason}). Remove it, and give the command again.") from error
+
+
+def build(model: type[M], values: Any, *, where: str) -> M:
     """Make a configuration object, or raise one clear line that names the key, the value and the remedy."""
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"{where} must hold a mapping of settings, got {_short(values)}")
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        lines = [_explain(model, detail) for detail in error.errors()]
+        found = error.errors()
+        lines = [_explain(model, detail) for detail in found[:_MOST_EXPLAINED]]
+        if len(found) > _MOST_EXPLAINED:
+            lines.append(f"and {len(found) - _MOST_EXPLAINED} more")
         raise ConfigurationError(f"{where}: {'; '.join(lines)}") from None
 
 
@@ -108,9 +162,16 @@ def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
         known = _keys_at(model, path[:-1])
         near = get_close_matches(path[-1], known, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else f"the known keys there are {', '.join(sorted(known))}"
-        return f"unknown key {name!r} (got {detail['input']!r:.60}); {remedy}"
+        return f"unknown key {name!r} (got {_short(detail['input'])}); {remedy}"
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{name!r}: {message} (got {detail['input']!r:.60})"
+    return f"{name!r}: {message} (got {_short(detail['input'])})"
+
+
+def _short(value: Any) -> str:
+    """Return the beginning of a value: of one that holds itself a billion times, its whole text would not end."""
+    shortened = reprlib.Repr()
+    shortened.maxstring = shortened.maxother = shortened.maxlong = 60
+    return f"{shortened.repr(value):.60}"
 
 
 def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:

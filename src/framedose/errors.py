@@ -47,7 +47,11 @@ class TrainingError(FramedoseError, RuntimeError):
 
 
 class SimulationError(FramedoseError, RuntimeError):
-    """The simulation cannot go on, for example because its worker processes die or the disk is full."""
+    """The simulation cannot go on, for example because the disk is full."""
+
+
+class WorkerError(FramedoseError, RuntimeError):
+    """Worker processes do not start, or die again and again."""
 
 
 class MissingPackageError(FramedoseError, ImportError):

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from PIL import Image
 from framedose.camera.passport import Interval, load_passport, write_passport
 from framedose.cli import main
 from framedose.files import read, write_tiff
-from framedose.inference import batch
+from framedose.inference import batch, frame
 
 
 @pytest.fixture
@@ -51,6 +52,16 @@ def fails(capsys, *arguments):
     return lines[0]
 
 
+def fails_late(capsys, *arguments):
+    """Run a command that must fail after work has begun: return the last line that it says, below its bars."""
+    assert main([str(argument) for argument in arguments]) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    line = said.err.strip().splitlines()[-1]
+    assert line.startswith("framedose: error: ")
+    return line
+
+
 class TestResults:
     def test_png_and_stack_together(self, here, weights, capsys):
         grey("Probe ä 1.png", 40, 50)
@@ -84,6 +95,8 @@ class TestResults:
             "serie_mask.tif",
             *[f"serie_overlay_frame{index}.png" for index in range(3)],
             "serie_probability.tif",
+            "serie_tracks.png",
+            "tracks.csv",
         ]
         assert names(here) == ["Probe ä 1.png", "framedose-segment", "serie.tif"]
         assert (here / "serie.tif").read_bytes() == before
@@ -98,6 +111,8 @@ class TestResults:
             "area_high_nm2",
             "fraction",
             "dose_per_area",
+            "total_dose_per_area",
+            "time_s",
             "warning",
         ]
         assert [(row["file"], row["frame"]) for row in rows] == [
@@ -118,7 +133,9 @@ class TestResults:
             assert float(row["area_nm2"]) == pytest.approx((mask > 0).sum() * 0.075**2)
         with (out / "particles.csv").open(encoding="utf-8") as file:
             particles = list(csv.DictReader(file))
-        assert list(particles[0])[:4] == ["file", "frame", "particle", "area_nm2"]
+        assert list(particles[0])[:5] == ["file", "frame", "particle", "track", "area_nm2"]
+        assert {row["track"] for row in particles if row["file"] == "Probe ä 1.png"} <= {""}
+        assert all(row["track"].isdecimal() for row in particles if row["file"] == "serie.tif")
         assert {row["file"] for row in particles} == {"Probe ä 1.png", "serie.tif"}
         for row in rows:
             found = [one for one in particles if (one["file"], one["frame"]) == (row["file"], row["frame"])]
@@ -268,24 +285,14 @@ class TestFailures:
         assert "choose another --out" in fails(capsys, "segment", "good.tif", "--network", weights)
         assert before == {name: (here / "framedose-segment" / name).stat().st_mtime_ns for name in before}
 
-    @pytest.mark.parametrize(
-        ("error", "status", "words"),
-        [
-            (
-                OSError(28, "No space left on device", "x.tif"),
-                2,
-                "No space left on device. Nothing was kept. Free some",
-            ),
-            (KeyboardInterrupt(), 130, "interrupted"),
-        ],
-    )
-    def test_in_the_middle_of_writing(self, folder, weights, capsys, monkeypatch, error, status, words):
+    def test_before_the_first_frame_is_done(self, folder, weights, capsys, monkeypatch):
         def fail(*_):
-            raise error
+            raise OSError(28, "No space left on device", "x.tif")
 
-        monkeypatch.setattr(batch, "write_rows", fail)
-        assert main(["segment", "good.tif", "--network", weights]) == status
-        assert words in capsys.readouterr().err.splitlines()[-1]
+        monkeypatch.setattr(frame, "write_overlay", fail)
+        line = fails_late(capsys, "segment", "good.tif", "--network", weights)
+        assert "cannot be written: No space left on device" in line
+        assert line.endswith("Free some space, or choose another --out.")
 
     @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write anywhere")
     def test_a_read_only_folder(self, folder, weights, capsys):
@@ -387,24 +394,149 @@ def test_a_disk_that_fills_up(series, weights):
     assert done.returncode == 2, done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("framedose: error: --out 'framedose-segment' cannot be written: ")
-    assert last.endswith("Nothing was kept. Free some space, or choose another --out.")
+    assert last.endswith(
+        "What is finished is kept in '.framedose-segment.unfinished'; the same command goes on with it. "
+        "Free some space, or choose another --out."
+    )
     assert "Traceback" not in done.stderr
-    assert names(folder) == ["series.tif"]
+    assert names(folder) == [".framedose-segment.unfinished", "series.tif"]
     assert (folder / "series.tif").read_bytes() == before
+    done = subprocess.run([*COMMAND, weights], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert names(folder) == ["framedose-segment", "series.tif"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
-def test_a_process_killed_in_the_middle_of_writing(series, weights):
+def test_a_killed_run_goes_on_where_it_was(series, weights):
     folder, before = series
+    work = folder / ".framedose-segment.unfinished"
     process = subprocess.Popen([*COMMAND, weights], cwd=folder, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not list(folder.glob(".framedose-segment.unfinished-*/*overlay_frame05.png")):
+    while process.poll() is None and not (work / "frames" / "series" / "000005.json").exists():
         time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)
+    # While it lives, the folder is its own.
+    other = subprocess.run([*COMMAND, weights], cwd=folder, capture_output=True, text=True, check=False)
+    assert "in use by another framedose process" in other.stderr
     process.kill()
-    assert process.wait() == -9
-    (left,) = (name for name in names(folder) if name != "series.tif")
-    assert left.startswith(".framedose-segment.unfinished-")
+    assert process.wait() == -signal.SIGKILL
+    done = {path: path.stat().st_mtime_ns for path in (work / "frames" / "series").glob("*.json")}
+    assert 6 <= len(done) < 40
+    assert names(folder) == [work.name, "series.tif"]
     assert (folder / "series.tif").read_bytes() == before
-    # It is in nobody's way.
-    done = subprocess.run([*COMMAND, weights], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "segmentation.csv" in names(folder / "framedose-segment")
+    again = subprocess.run([*COMMAND, weights], cwd=folder, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert names(folder) == ["framedose-segment", "series.tif"]
+    # As if nothing had happened.
+    assert subprocess.run([*COMMAND, weights, "--out", "whole"], cwd=folder, check=False).returncode == 0
+    assert names(folder / "whole") == names(folder / "framedose-segment")
+    for name in names(folder / "whole"):
+        assert (folder / "whole" / name).read_bytes() == (folder / "framedose-segment" / name).read_bytes()
+
+
+class TestSeries:
+    @pytest.fixture
+    def moving(self, here, tiny_weights, monkeypatch):
+        """Two discs that move, one of which is lost for two frames; a network that sees what is bright."""
+        rows, columns = np.mgrid[:80, :90]
+        stack = np.random.default_rng(0).normal(0, 0.01, (12, 80, 90)).astype(np.float32)
+        for index in range(12):
+            stack[index][np.hypot(rows - 20 - index, columns - 20 - index) < 7] += 1
+            if index not in (4, 5):
+                stack[index][np.hypot(rows - 60, columns - 65 + index) < 9] += 1
+        write_tiff(here / "two.tif", stack, 0.9)
+        monkeypatch.setattr("framedose.networks.weights.LoadedNetwork.probability", lambda _, images: images)
+        return str(tiny_weights())
+
+    def test_particles_are_followed(self, here, moving):
+        assert main(["segment", "two.tif", "--network", moving, "--threshold", "0.5", "--dose", "50"]) == 0
+        with open("framedose-segment/particles.csv", encoding="utf-8") as file:
+            particles = list(csv.DictReader(file))
+        with open("framedose-segment/tracks.csv", encoding="utf-8") as file:
+            small, large = csv.DictReader(file)
+        assert [len([row for row in particles if row["track"] == track]) for track in "01"] == [12, 10]
+        assert (small["first_frame"], small["last_frame"], small["frames"]) == ("0", "11", "12")
+        assert (large["first_frame"], large["last_frame"], large["frames"]) == ("0", "11", "10")
+        assert float(small["displacement_nm"]) == pytest.approx(11 * 2**0.5 * 0.09, rel=0.02)
+        assert float(small["path_nm"]) == pytest.approx(float(small["displacement_nm"]), rel=0.02)
+        assert float(large["mean_area_nm2"]) == pytest.approx(np.pi * 0.81**2, rel=0.05)
+        with open("framedose-segment/segmentation.csv", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert [float(row["total_dose_per_area"]) for row in rows] == [50.0 * n for n in range(1, 13)]
+        assert {row["time_s"] for row in rows} == {""}
+
+    def test_too_short_a_reach_breaks_the_tracks(self, here, moving, capsys):
+        command = ["segment", "two.tif", "--network", moving, "--threshold", "0.5"]
+        assert main([*command, "--reach", "0.05"]) == 0
+        with open("framedose-segment/tracks.csv", encoding="utf-8") as file:
+            assert len(list(csv.DictReader(file))) > 2
+        capsys.readouterr()
+        assert "--reach must be a positive" in fails(capsys, *command, "--reach", "0", "--out", "other")
+
+    def test_zarr_and_parquet_and_gif_hold_the_same(self, here, moving):
+        import pandas as pd
+        import zarr
+
+        command = ["segment", "two.tif", "--network", moving, "--threshold", "0.5"]
+        assert main([*command, "--out", "plain"]) == 0
+        assert main([*command, "--images", "zarr", "--tables", "parquet", "--movie", "gif", "--out", "other"]) == 0
+        root = zarr.open_group("other/two.zarr", mode="r")
+        np.testing.assert_array_equal(root["0"][:], tifffile.imread("plain/two_probability.tif"))
+        np.testing.assert_array_equal(root["labels/mask/0"][:] * 255, tifffile.imread("plain/two_mask.tif"))
+        for group in (root, root["labels/mask"]):
+            (image,) = group.attrs["ome"]["multiscales"]
+            assert [axis.get("unit") for axis in image["axes"]] == [None, "nanometer", "nanometer"]
+            (level,) = image["datasets"]
+            assert level["coordinateTransformations"][0]["scale"] == pytest.approx([1, 0.09, 0.09])
+        for table in ("segmentation", "particles", "tracks"):
+            left, right = pd.read_parquet(f"other/{table}.parquet"), pd.read_csv(f"plain/{table}.csv")
+            assert list(left) == list(right)
+            for name in left:
+                if right[name].isna().all():
+                    assert left[name].isna().all()
+                else:
+                    assert left[name].tolist() == pytest.approx(right[name].tolist())
+        with Image.open("other/two_overlay.gif") as movie:
+            assert movie.n_frames == 12
+            assert max(movie.size) <= 512
+
+    def test_mp4(self, here, moving):
+        from imageio_ffmpeg import count_frames_and_secs
+
+        assert main(["segment", "two.tif", "--network", moving, "--threshold", "0.5", "--movie", "mp4"]) == 0
+        assert count_frames_and_secs("framedose-segment/two_overlay.mp4") == (12, pytest.approx(1.2, abs=0.1))
+
+    @pytest.mark.parametrize(
+        ("option", "package"), [(["--tables", "parquet"], "pyarrow"), (["--movie", "mp4"], "imageio_ffmpeg")]
+    )
+    def test_an_extra_that_is_missing(self, here, moving, capsys, monkeypatch, option, package):
+        monkeypatch.setitem(sys.modules, package, None)
+        assert 'pip install "framedose[' in fails(capsys, "segment", "two.tif", "--network", moving, *option)
+
+    def test_workers_see_what_one_process_sees(self, here, weights, capsys):
+        write_tiff(here / "a.tif", noise(5, 40, 50), 0.3)
+        assert main(["segment", "a.tif", "--network", weights, "--threshold", "0.4", "--out", "one"]) == 0
+        spread = ["segment", "a.tif", "--network", weights, "--threshold", "0.4", "--workers", "2", "--out", "two"]
+        assert main(spread) == 0
+        for name in names(here / "one"):
+            if name.endswith((".csv", "_mask.tif")):
+                assert (here / "one" / name).read_bytes() == (here / "two" / name).read_bytes()
+        np.testing.assert_allclose(
+            tifffile.imread("one/a_probability.tif"), tifffile.imread("two/a_probability.tif"), atol=1e-6
+        )
+        both = [*spread[:-1], "three", "--scheduler", "tcp://127.0.0.1:1"]
+        capsys.readouterr()
+        assert "give one of them" in fails(capsys, *both)
+
+    def test_another_job_does_not_go_on_with_what_is_kept(self, here, weights, monkeypatch, capsys):
+        write_tiff(here / "a.tif", noise(3, 40, 50), 0.3)
+
+        def fail(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(batch, "write_results", fail)
+            fails_late(capsys, "segment", "a.tif", "--network", weights, "--threshold", "0.4")
+        assert main(["segment", "a.tif", "--network", weights, "--threshold", "0.45"]) == 0
+        made = json.loads((here / "framedose-segment" / "segmentation.json").read_text(encoding="utf-8"))
+        assert made["threshold"] == 0.45
+        assert names(here) == ["a.tif", "framedose-segment"]

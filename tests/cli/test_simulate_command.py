@@ -91,7 +91,7 @@ def test_bad_input_is_one_clear_line_and_writes_nothing(arguments, message, tmp_
 
 
 def test_an_unreachable_scheduler_is_one_clear_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("framedose.dataset.workers._ANSWER", 1)
+    monkeypatch.setattr("framedose.workers._ANSWER", 1)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
     words = ["simulate", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "out")]
     assert main([*words, "--scheduler", "tcp://127.0.0.1:9"]) == 2

@@ -13,13 +13,13 @@ from functools import partial
 import pytest
 import yaml
 
+from framedose import workers as workers_module
 from framedose.config import merged
-from framedose.dataset import workers as workers_module
 from framedose.dataset.folder import make_dataset
 from framedose.dataset.generate import Shard
 from framedose.dataset.store import ImageSet
-from framedose.dataset.workers import workers
 from framedose.errors import ConfigurationError, OutputExistsError, SimulationError
+from framedose.workers import workers
 
 
 def serial(task, items, label, done):

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from framedose.area_interval import AreaInterval
 from framedose.config import Range
@@ -21,7 +22,10 @@ class Brightness:
     minimum_size: int = 32
     name: str = "bright"
     metadata = SimpleNamespace(
-        sampling=Range(low=0.28, high=0.32), dose=Range(low=100, high=1e4, scale="log"), area_interval=None
+        sampling=Range(low=0.28, high=0.32),
+        dose=Range(low=100, high=1e4, scale="log"),
+        noise_fall=None,
+        area_interval=None,
     )
     seen: tuple[int, ...] = ()
 
@@ -126,6 +130,22 @@ def test_a_frame_that_is_not_raw_is_said_aloud():
     one = replace(micrograph(), flags=("8-bit: values 0 to 255", "clipped: 3 % of them"))
     (warning,) = segment(one, Brightness(), threshold=0.5).warnings
     assert warning.startswith("not a raw frame (8-bit, clipped)")
+
+
+@pytest.mark.parametrize(
+    ("smoothed", "sampling", "words"),
+    [(0, 0.3, None), (1.0, 0.3, "falls faster"), (1.0, 0.33, "coarser"), (None, 0.3, "falls less")],
+)
+def test_noise_of_another_colour_is_said_aloud(smoothed, sampling, words):
+    network = Brightness()
+    network.metadata = SimpleNamespace(**vars(Brightness.metadata) | {"noise_fall": Range(low=-1.0, high=0.2)})
+    image = np.random.default_rng(0).normal(0.5, 0.1, (160, 160)).astype(np.float32)
+    if smoothed is None:  # What sharpening makes.
+        image = image - 0.8 * gaussian_filter(image, 1)
+    elif smoothed:
+        image = gaussian_filter(image, smoothed)
+    warnings = segment(Micrograph(image, sampling), network, threshold=0.4).warnings
+    assert [words in warning for warning in warnings] == [True] * (words is not None), warnings
 
 
 def test_an_array_with_its_pixel_size_is_a_micrograph():

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_checks import assert_equals_reference, example, run
 
+from framedose.networks.kernels import cpu, cpu_bands
+from framedose.networks.kernels.cpu_layout import plan, size
 from framedose.networks.msdnet import MSDNet, MSDNetConfig
 
 
@@ -117,3 +119,34 @@ def test_not_contiguous_image_and_gradient():
     plain = run(net, image.transpose(2, 3).contiguous(), incoming.transpose(2, 3).contiguous())
     strided = run(net, image.transpose(2, 3), incoming.transpose(2, 3))
     assert all(torch.equal(a, b) for a, b in zip(plain, strided, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("layers", "width", "kernel", "classes", "size"),
+    [
+        (6, 1, 9, 1, (300, 61)),
+        (5, 2, 5, 3, (211, 90)),
+        (12, 1, 9, 1, (97, 70)),
+        (3, 4, 3, 1, (513, 40)),
+        (1, 1, 3, 1, (20, 20)),
+    ],
+)
+@pytest.mark.parametrize("band", [1, 7, 64, 1000])
+def test_bands_of_rows_give_what_whole_maps_give(layers, width, kernel, classes, size, band, monkeypatch):
+    config = MSDNetConfig(layers=layers, width=width, kernel=kernel, classes=classes)
+    net, image, _ = example(config, "cpu", 2, *size)
+    with torch.inference_mode():
+        whole = net(image)
+        monkeypatch.setattr(cpu, "WHOLE_BYTES", 0)
+        monkeypatch.setattr(cpu_bands, "BAND", band)
+        # A row that was never written would show.
+        monkeypatch.setattr(cpu_bands, "buffer", lambda values: torch.full((values,), torch.nan))
+        in_bands = net(image)
+    assert torch.equal(in_bands, whole)
+
+
+def test_bands_keep_only_the_rows_that_later_layers_read():
+    config = MSDNetConfig(layers=50)
+    layout = plan(1, 4096, 1024, 50, 1, 9, MSDNet(config, seed=0).halo)
+    windows = cpu_bands._Windows(layout, MSDNet(config, seed=0).dilations)
+    assert len(windows.maps) < 0.25 * size(layout)

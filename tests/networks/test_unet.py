@@ -4,6 +4,7 @@ import torch
 from framedose.errors import ImageError
 from framedose.networks.preprocess import normalise
 from framedose.networks.registry import build_network, parameter_count
+from framedose.networks.tiles import in_tiles
 from framedose.networks.unet import UNet, UNetConfig
 
 TINY = UNetConfig(width=2, poolings=2, convolutions=3, kernel=3)
@@ -73,3 +74,30 @@ def test_batch_norm_is_fixed_when_predicting():
     changed[..., 40:, :] += 10
     assert torch.allclose(network(changed)[..., :16, :], together[..., :16, :], atol=1e-5)
     assert any("running_mean" in name for name in network.state_dict())
+
+
+@pytest.mark.parametrize(("poolings", "convolutions", "kernel"), [(1, 2, 3), (2, 3, 5), (3, 2, 5)])
+@pytest.mark.parametrize("size", [(203, 150), (96, 321)])
+def test_tiles_give_what_the_whole_image_gives(poolings, convolutions, kernel, size):
+    config = UNetConfig(width=2, poolings=poolings, convolutions=convolutions, kernel=kernel, classes=2)
+    net = UNet(config, seed=3).eval()
+    image = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        whole = net(image)
+        tiles = in_tiles(net, image, core=2**poolings * 4)
+    assert (tiles - whole).abs().max() <= 1e-5 * whole.abs().max()
+
+
+@pytest.mark.parametrize(("poolings", "convolutions", "kernel"), [(1, 2, 3), (2, 3, 5), (3, 2, 5)])
+def test_the_reach_is_as_far_as_a_pixel_is_felt(poolings, convolutions, kernel):
+    net = UNet(UNetConfig(width=2, poolings=poolings, convolutions=convolutions, kernel=kernel), seed=0).double()
+    side = 2 * (net.reach + 20)
+    for shift in range(2**poolings):
+        middle = side // 2 + shift
+        image = torch.zeros(1, 1, side, 64, dtype=torch.float64, requires_grad=True)
+        net(image)[0, 0, middle].sum().backward()
+        felt = image.grad[0, 0].abs().sum(dim=1).nonzero()
+        furthest = max(middle - int(felt.min()), int(felt.max()) - middle)
+        assert furthest <= net.reach
+        # Not far less: a tile would be larger than it need be.
+        assert furthest >= net.reach - 2 ** (poolings + 2)

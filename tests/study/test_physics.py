@@ -8,7 +8,6 @@ import pytest
 from framedose.config import Range
 from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
 from framedose.dataset.render import make_specimen
-from framedose.dataset.workers import in_turn
 from framedose.errors import ConfigurationError
 from framedose.evaluation.summary import DoseGrid, EvaluationConfig
 from framedose.microscope.exit_wave import ExitWaveConfig
@@ -18,6 +17,7 @@ from framedose.specimen.config import SpecimenConfig
 from framedose.study.physics import physics_curves
 from framedose.study.physics_field import PhysicsConfig
 from framedose.study.series import evaluation_series
+from framedose.workers import in_turn
 
 RECIPE = DatasetRecipe(
     structures=1,

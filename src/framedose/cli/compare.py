@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from framedose.errors import ConfigurationError, FileFormatError
@@ -49,7 +48,7 @@ def compare(
         JSON file for all numbers.
     """
     from framedose.atomic import write_json
-    from framedose.config import build
+    from framedose.config import build, read_json
     from framedose.evaluation.compare import compare as run
     from framedose.evaluation.measure import Measured
     from framedose.evaluation.summary import EvaluationConfig
@@ -59,7 +58,10 @@ def compare(
     for path in (first, second):
         if not path.name.endswith(".measured.npz") or not path.is_file():
             raise FileFormatError(f"{str(path)!r} is no NAME.measured.npz of framedose evaluate.")
-        cards.append(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+        card = read_json(path.with_suffix(".json"))
+        if not isinstance(card, dict) or "series" not in card:
+            raise FileFormatError(f"{str(path.with_suffix('.json'))!r} does not say which series was measured.")
+        cards.append(card)
     if cards[0]["series"] != cards[1]["series"]:
         raise ConfigurationError(f"{first} and {second} were measured on different series: evaluate both on one.")
     config = build(EvaluationConfig, {"threshold": threshold, "level": level, "resamples": resamples}, where="options")

@@ -138,7 +138,7 @@ def _labelled(
     seed: int,
     out: Path,
 ) -> None:
-    from framedose.inference.results import new_folder, refuse_used_folder
+    from framedose.inference.folders import new_folder, refuse_used_folder
     from framedose.study.evaluate import load_predictors
     from framedose.study.labelled import evaluate_labelled
     from framedose.study.labels import network_label, number

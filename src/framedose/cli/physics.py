@@ -53,13 +53,13 @@ def physics(
         Folder of the results and of what is kept.
     """
     from framedose.config import build
-    from framedose.dataset.workers import cores
-    from framedose.dataset.workers import workers as start
     from framedose.evaluation.summary import EvaluationConfig
     from framedose.study.labels import number
     from framedose.study.physics import physics_curves
     from framedose.study.physics_field import PhysicsConfig
     from framedose.study.series import open_series, origin
+    from framedose.workers import cores
+    from framedose.workers import workers as start
 
     if workers is not None and workers < 1:
         raise ConfigurationError(f"--workers must be at least 1, got {workers}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from framedose.cli.settings import camera_settings, parse_settings, refuse
-from framedose.config import build, merged, read_yaml
+from framedose.config import build, merged, read_json, read_yaml
 from framedose.errors import ConfigurationError, FileFormatError
 
 if TYPE_CHECKING:
@@ -106,11 +105,14 @@ def plan(
     results = folder / "results.json"
     if not results.is_file():
         raise FileFormatError(f"{str(folder)!r} holds no results.json: give the folder of framedose evaluate or study.")
-    networks = json.loads(results.read_text(encoding="utf-8"))["networks"]
+    content = read_json(results)
+    networks = content.get("networks") if isinstance(content, dict) else None
+    if not isinstance(networks, dict):
+        raise FileFormatError(f"{str(results)!r} holds no results of networks: evaluate again.")
     plans = [
         run(
             name,
-            NetworkResult.model_validate(result),
+            build(NetworkResult, result, where=f"{results}, {name}"),
             dose_rate=dose_rate,
             camera_rate=camera_rate,
             budget=budget,
@@ -138,12 +140,12 @@ def _evaluated(
     """Simulate a series, evaluate networks on it, and return the folder of that."""
     from framedose.dataset.folder import make_dataset
     from framedose.dataset.recipe import DatasetRecipe
-    from framedose.dataset.workers import cores
-    from framedose.dataset.workers import workers as start
     from framedose.evaluation.summary import EvaluationConfig
     from framedose.study.config import study_config
     from framedose.study.evaluate import evaluate, load_predictors
     from framedose.study.series import evaluation_series, open_series
+    from framedose.workers import cores
+    from framedose.workers import workers as start
 
     recipe = build(DatasetRecipe, merged(study_config(preset).dataset.model_dump(), given), where="recipe")
     counts = {"structures": structures, "support_frames": max(2, structures // 3), "vacuum_frames": 4}

@@ -55,12 +55,12 @@ def reproduce(
     workers
         Processes of the simulation; one for each core by default.
     """
-    from framedose.dataset.workers import cores
     from framedose.paper.results import RESULTS, chosen_results
     from framedose.paper.results import reproduce as run
     from framedose.paper.scales import scale_of
     from framedose.paper.workshop import Workshop
     from framedose.study.recorded import read_series
+    from framedose.workers import cores
 
     if not ids:
         for name, result in RESULTS.items():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from framedose.inference.batch import SegmentedFrame
+    from framedose.inference.results import SegmentedFrame
 
 # A long series is for the CSV file, not for the screen.
 _MOST_LINES = 20
@@ -22,6 +22,12 @@ def segment(
     dose: float | None = None,
     camera: str | None = None,
     allow_unequal: bool = False,
+    images: Literal["tiff", "zarr"] = "tiff",
+    tables: Literal["csv", "parquet"] = "csv",
+    movie: Literal["gif", "mp4"] | None = None,
+    reach: float = 2.0,
+    workers: int | None = None,
+    scheduler: str | None = None,
     out: Path = Path("framedose-segment"),
 ) -> None:
     """Segment the particles in micrographs.
@@ -34,6 +40,11 @@ def segment(
     segmentation.csv with the area of the particles in every frame, and the
     interval that holds it in nine of ten frames like those of the training, and
     particles.csv with area, diameter, position and perimeter of each particle.
+    In a series each particle is followed from frame to frame: its number is in
+    particles.csv, what it did in tracks.csv and in NAME_tracks.png.
+
+    A run that was stopped goes on where it was when the same command is given
+    again.
 
     Examples:
 
@@ -41,7 +52,9 @@ def segment(
 
       framedose segment *.png --sampling 0.77 --network unet --out unet-results
 
-      framedose segment Hour_00 --dose 150
+      framedose segment Hour_00 --dose 150 --movie mp4
+
+      framedose segment series/*.dm4 --workers 8 --images zarr --tables parquet
 
     Parameters
     ----------
@@ -59,10 +72,24 @@ def segment(
         Passport of the camera, from "framedose calibrate", that tells the dose from the counts.
     allow_unequal
         Resample pixels that are not square to the finer of their sides.
+    images
+        Format of probability and mask: tiff, or zarr (OME-Zarr 0.5, a chunk for each frame).
+    tables
+        Format of the tables; parquet needs the extra framedose[parquet].
+    movie
+        Make a movie of the overlays of every series, 10 frames a second; mp4 needs the extra framedose[movie].
+    reach
+        How far a particle may move from one frame of a series to the next, in nm, drift included.
+    workers
+        Processes that share the frames; by default this one alone, with all cores for each frame.
+    scheduler
+        Address of a Dask scheduler that runs already, to use its workers in place of processes here.
     out
         Folder for the results. It must not exist, or be empty.
     """
     from framedose.inference.batch import segment_files
+    from framedose.inference.results import Outputs
+    from framedose.workers import chosen_workers
 
     rows = segment_files(
         files,
@@ -73,9 +100,11 @@ def segment(
         camera=camera,
         allow_unequal=allow_unequal,
         out=out,
+        outputs=Outputs(images, tables, movie, reach),
+        start_workers=chosen_workers(workers, scheduler),
     )
     _print_table(rows)
-    print(f"Probability, mask and overlay of every frame, and segmentation.csv, are in {out}")
+    print(f"Probability, mask and overlay of every frame, and segmentation.{tables}, are in {out}")
     _print_warnings(rows)
 
 
@@ -91,7 +120,7 @@ def _print_table(rows: list[SegmentedFrame]) -> None:
         interval = f"  {_interval(row):>15}" if known else ""
         print(f"{row.file:<{width}}  {row.frame:>5}  {row.area_nm2:>10.2f}{interval}  {row.fraction:>8.2%}{dose}{mark}")
     if len(rows) > _MOST_LINES:
-        print(f"... and {len(rows) - _MOST_LINES} more in segmentation.csv")
+        print(f"... and {len(rows) - _MOST_LINES} more in the table segmentation")
 
 
 def _interval(row: SegmentedFrame) -> str:

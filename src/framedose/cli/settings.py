@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
-import yaml
-
-from framedose.config import merged
+from framedose.config import merged, parse_yaml
 from framedose.errors import ConfigurationError
 
 
@@ -31,7 +29,10 @@ def parse_settings(words: Sequence[str], options: Sequence[str]) -> tuple[list[s
             if not rest:
                 raise ConfigurationError(f"--{name} needs a value.")
             value = rest.pop(0)
-        nested: Any = yaml.safe_load(value)
+        try:
+            nested: Any = parse_yaml(value)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"--{name} {value!r:.60}: {error}") from error
         for key in reversed(name.replace("-", "_").split(".")):
             nested = {key: nested}
         settings = merged(settings, nested)

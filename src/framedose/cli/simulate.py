@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -160,15 +159,11 @@ def _make(
     series: Part | None,
 ) -> None:
     from framedose.dataset.folder import make_dataset
-    from framedose.dataset.workers import cluster_at, cores
-    from framedose.dataset.workers import workers as local
+    from framedose.workers import chosen_workers, cores
 
-    if workers is not None and scheduler is not None:
-        raise ConfigurationError("--workers starts processes here, --scheduler uses a cluster's: give one of them.")
-    if workers is not None and workers < 1:
-        raise ConfigurationError(f"--workers must be at least 1, got {workers}.")
-    count = workers or (1 if device == "cuda" else cores())
-    start = partial(local, count) if scheduler is None else partial(cluster_at, scheduler)
+    if workers is None and scheduler is None:
+        workers = 1 if device == "cuda" else cores()
+    start = chosen_workers(workers, scheduler)
     missing = make_dataset(recipe, seed, out, start, shard=_shard(shard), device=device, given=given, series=series)
     if missing:
         print(f"Shard {shard} is complete in {out}; {missing} fields of the dataset are still to be made by others.")

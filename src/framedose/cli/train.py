@@ -109,7 +109,7 @@ def _train(
     start: LoadedNetwork | None,
     max_minutes: float | None,
 ) -> None:
-    from framedose.atomic import locked, write_aside
+    from framedose.atomic import locked, sweep, write_aside
     from framedose.study.training import TrainingData, train_network
 
     data = TrainingData.of(folder)
@@ -121,6 +121,7 @@ def _train(
     out.mkdir(parents=True, exist_ok=True)
     with locked(out) if first else nullcontext():
         if first:
+            sweep(out)
             with write_aside(out / f"{network}.training.yaml") as aside:
                 aside.write_text(yaml.safe_dump(chosen.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
         trained = train_network(

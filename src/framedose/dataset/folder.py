@@ -18,10 +18,10 @@ from framedose.dataset.generate import WHOLE, Shard, make_images, make_specimens
 from framedose.dataset.recipe import DatasetRecipe, Part, Split, training_parts
 from framedose.dataset.render import make_specimen
 from framedose.dataset.store import written
-from framedose.dataset.workers import Runner, in_turn
 from framedose.errors import ConfigurationError, OutputExistsError, SimulationError
 from framedose.microscope.exit_wave import Device
 from framedose.provenance import versions
+from framedose.workers import Runner, in_turn
 
 SPECIMENS, WAVES, IMAGES = "specimens.json", "exit_waves.zarr", "images.zarr"
 
@@ -49,7 +49,7 @@ def make_dataset(
     out
         Folder of the dataset: empty, new, or this dataset's own.
     workers
-        Starts the workers: ``framedose.dataset.workers.workers`` or ``cluster_at`` with its argument bound.
+        Starts the workers: ``framedose.workers.workers`` or ``cluster_at`` with its argument bound.
     shard
         The part to make.
     device
@@ -68,7 +68,9 @@ def make_dataset(
     SpecimenError
         If no specimen fits the recipe.
     SimulationError
-        If workers keep dying or the disk is full.
+        If the disk is full.
+    WorkerError
+        If workers keep dying.
     """
     folder, parts = Path(out), [*training_parts(recipe)] if series is None else [series]
     splits = [split for _, split in parts]

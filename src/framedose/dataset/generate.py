@@ -1,6 +1,5 @@
 """Making a dataset: specimens, exit waves, images, one task for each field, resumable field by field."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +11,14 @@ import numpy as np
 import zarr
 
 from framedose.atomic import write_json
+from framedose.config import read_json
 from framedose.dataset.recipe import DatasetRecipe, Part, Split
 from framedose.dataset.render import make_specimen, render_field
 from framedose.dataset.store import create_images, create_waves, written
-from framedose.dataset.workers import Runner
 from framedose.errors import ConfigurationError, FileFormatError, OutputExistsError, SpecimenError
 from framedose.microscope.exit_wave import Device, exit_wave
 from framedose.random import generator
+from framedose.workers import Runner
 
 Entry = dict[str, Any]
 """What identifies a specimen: drawn values, mask hulls, hash of the atoms."""
@@ -97,7 +97,7 @@ def _folder(aside: Path, made_from: Mapping[str, str], split: Split) -> Path:
 
 def _entries(folder: Path) -> dict[int, Entry]:
     files = sorted((int(file.stem), file) for file in folder.glob("[0-9]*.json"))
-    return {index: json.loads(file.read_text(encoding="utf-8")) for index, file in files}
+    return {index: read_json(file) for index, file in files}
 
 
 def _merge(path: Path, made_from: Mapping[str, str], entries: Mapping[str, Mapping[int, Entry]]) -> None:
@@ -112,7 +112,7 @@ def _merge(path: Path, made_from: Mapping[str, str], entries: Mapping[str, Mappi
 
 def _read(path: Path, made_from: Mapping[str, str]) -> dict[str, dict[int, Entry]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         found, splits = content["made_from"], content["splits"]
     except (ValueError, KeyError, TypeError) as error:
         raise FileFormatError(f"{str(path)!r} is damaged: remove it and run again.") from error

@@ -1,5 +1,7 @@
 """One pass over a series: how often each probability was given on particle and on background, and the objects seen."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -9,7 +11,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from framedose.atomic import write_aside
-from framedose.errors import ConfigurationError, ImageError
+from framedose.errors import ConfigurationError, FileFormatError, ImageError
 from framedose.evaluation.counts import SeriesCounts
 from framedose.evaluation.objects import boundary_error, false_objects, particles_found
 from framedose.evaluation.series import Floats, Images, Masks, Predict, Series, check_series, probabilities
@@ -19,6 +21,8 @@ Integers = npt.NDArray[np.int64]
 
 # Steps of the logit between thresholds: 16 of them from 0.5 to 0.9, and as far as float32 tells probabilities from 1.
 _STEP, _STEPS = np.log(9) / 16, 96
+# What NumPy and zipfile meet in a damaged archive.
+_DAMAGE = (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 THRESHOLDS = (0.5, 0.7, 0.9, 0.99)
 
 
@@ -112,10 +116,20 @@ class Measured:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what :meth:`save` wrote."""
-        with np.load(path) as stored:
-            arrays = dict(stored)
-        return cls(**{**arrays, "threshold": float(arrays["threshold"])})
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        FileFormatError
+            If it is damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {field.name: stored[field.name] for field in fields(cls)}
+            return cls(**{**arrays, "threshold": float(arrays["threshold"])})
+        except _DAMAGE as error:
+            reason = " ".join(str(error).split())[:200]
+            raise FileFormatError(f"{str(path)!r} is damaged ({reason}). Remove it, and evaluate again.") from error
 
 
 def measure(

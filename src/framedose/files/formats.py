@@ -4,6 +4,7 @@ import struct
 from pathlib import Path
 
 from framedose.errors import FileFormatError
+from framedose.files.size import check_hdf5
 
 _SUFFIXES = {
     ".dm3": "DM",
@@ -98,6 +99,7 @@ def _hdf5_kind(path: Path) -> str:
 
     try:
         with h5py.File(path, "r") as file:
+            check_hdf5(path, file)
             return "HyperSpy" if "Experiments" in file else "EMD"
     except (OSError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())

@@ -14,8 +14,8 @@ from framedose.files.source import Source
 def open_png(path: Path) -> Source:
     """Find the one frame of a PNG."""
     with Image.open(path, formats=["PNG"]) as image:
-        boolean = image.mode == "1"
-    return Source(1, np.dtype(bool if boolean else np.uint8), lambda _: _read_png(path))
+        boolean, pixels = image.mode == "1", image.width * image.height
+    return Source(1, np.dtype(bool if boolean else np.uint8), lambda _: _read_png(path), pixels)
 
 
 def _read_png(path: Path) -> npt.NDArray[Any]:
@@ -40,6 +40,6 @@ def open_npy(path: Path) -> Source:
     if array.ndim not in (2, 3):
         raise ImageError(f"{path}: needs an array of shape (y, x) or (frames, y, x), got shape {array.shape}.")
     if array.ndim == 2:
-        return Source(1, array.dtype, lambda _: np.array(mapped()))
+        return Source(1, array.dtype, lambda _: np.array(mapped()), array.size)
     # Mapped anew for each frame: what was read does not stay in memory.
-    return Source(len(array), array.dtype, lambda index: np.array(mapped()[index]))
+    return Source(len(array), array.dtype, lambda index: np.array(mapped()[index]), array[0].size)

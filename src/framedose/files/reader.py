@@ -16,6 +16,7 @@ from framedose.files.formats import file_kind
 from framedose.files.frames import Frames
 from framedose.files.plain import open_npy, open_png
 from framedose.files.rawness import rawness_flags
+from framedose.files.size import check_size
 from framedose.files.source import Source
 from framedose.micrograph import Micrograph
 from framedose.resample import resample
@@ -99,6 +100,7 @@ def _open_file(path: Path, *, sampling: float | None, allow_unequal: bool) -> Fr
     kind = file_kind(path)
     with _damage(path, kind):
         source = _OPENERS[kind](path)
+    check_size(path, pixels=source.frames * source.pixels, at_a_time=source.pixels)
     if source.dtype.kind == "c":
         raise ImageError(f"{path}: the image is complex (a Fourier transform or a wave); give the real-space image.")
     if source.dtype.kind == "b":

@@ -88,6 +88,7 @@ def open_rosetta(path: Path, kind: str) -> Source:
         frames,
         np.dtype(np.uint8) if data.dtype.names else data.dtype,
         lambda frame: _frame(data, frame),
+        _decoded_pixels(data),
         scale=None if kind == "MRC" and _has_no_cell(signal) else _scale(axes[-2:]),
         exposure=_exposure(signal, index),
         electrons=_electrons(signal, index),
@@ -130,6 +131,12 @@ def _frame(data: Any, frame: int) -> npt.NDArray[Any]:
     if chosen.dtype.names:
         return np.stack([chosen[name] for name in ("R", "G", "B")], axis=-1)
     return np.asarray(chosen)
+
+
+def _decoded_pixels(data: Any) -> int:
+    """Return the pixels of a frame, or of the pieces that it lies in where these are larger."""
+    piece = math.prod(max(sizes) for sizes in data.chunks) if hasattr(data, "chunks") else data.size
+    return int(max(math.prod(data.shape[-2:]), piece))
 
 
 def _names(signals: Sequence[Mapping[str, Any]]) -> str:

@@ -20,6 +20,8 @@ class Source:
     """Type of a pixel as stored."""
     load: Callable[[int], npt.NDArray[Any]]
     """Give one frame as stored, shape (y, x) or (y, x, channels)."""
+    pixels: int
+    """Pixels that have to be decoded for one frame, which may be more than its own."""
     scale: Scale | None = None
     """Pixel size as the file writes it."""
     exposure: float | None = None

@@ -47,10 +47,10 @@ def open_tiff(path: Path) -> Source:
         frames = series.shape[series.axes.index(frame_axes)] if frame_axes else 1
         frames_first = not frame_axes or series.axes.startswith(frame_axes)
         if series.dataoffset is not None and frames_first:
-            load = _contiguous(path, series, file.byteorder, frames)
+            load, pixels = _contiguous(path, series, file.byteorder, frames), series.size // frames
         else:
-            load = _paged(path, number)
-        return Source(frames, series.dtype, _with_colours_last(load, series, frame_axes), scale=_scale(file))
+            load, pixels = _paged(path, number), _decoded_pixels(series, frame_axes)
+        return Source(frames, series.dtype, _with_colours_last(load, series, frame_axes), pixels, scale=_scale(file))
 
 
 def _series_number(file: tifffile.TiffFile, path: Path) -> int:
@@ -88,12 +88,21 @@ def _paged(path: Path, number: int) -> Load:
             frame_axes = series.axes.replace("S", "").removesuffix("YX")
             if not frame_axes:
                 return np.asarray(series.asarray())
-            axis = series.axes.index(frame_axes)
-            if axis == 0 and len(series.pages) == series.shape[0]:
+            if _pages_are_frames(series, frame_axes):
                 return np.asarray(series.pages[index].asarray()).reshape(series.shape[1:])
-            return np.asarray(np.take(series.asarray(), index, axis=axis))
+            return np.asarray(np.take(series.asarray(), index, axis=series.axes.index(frame_axes)))
 
     return load
+
+
+def _decoded_pixels(series: tifffile.TiffPageSeries, frame_axes: str) -> int:
+    """Return the pixels of a page that is a frame, or of the whole series; a tile may be larger than its page."""
+    page = series.keyframe
+    return int(max(page.size if _pages_are_frames(series, frame_axes) else series.size, math.prod(page.chunks)))
+
+
+def _pages_are_frames(series: tifffile.TiffPageSeries, frame_axes: str) -> bool:
+    return bool(frame_axes) and series.axes.startswith(frame_axes) and len(series.pages) == series.shape[0]
 
 
 def _with_colours_last(load: Load, series: tifffile.TiffPageSeries, frame_axes: str) -> Load:

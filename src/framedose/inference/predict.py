@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from framedose.camera.noise_fall import noise_fall
 from framedose.errors import CalibrationError, ImageError
 from framedose.micrograph import Micrograph
 from framedose.resample import resample, resample_to_shape, resampled_shape
@@ -41,9 +42,39 @@ def predict(micrograph: Micrograph, network: LoadedNetwork) -> npt.NDArray[np.fl
         As :func:`check`.
     """
     check(micrograph, network)
+    return probability_of(micrograph, network_image(micrograph, network), network)
+
+
+def network_image(micrograph: Micrograph, network: LoadedNetwork) -> npt.NDArray[np.float32]:
+    """Return a micrograph at the network's pixel size."""
     image, _ = resample(micrograph.image, micrograph.sampling, network.sampling)
-    probability = network.probability(image[np.newaxis])[0]
-    return resample_to_shape(probability, micrograph.image.shape)
+    return image
+
+
+def probability_of(
+    micrograph: Micrograph, image: npt.NDArray[np.float32], network: LoadedNetwork
+) -> npt.NDArray[np.float32]:
+    """Return the probability at a micrograph's own pixels, from its image at the network's."""
+    return resample_to_shape(network.probability(image[np.newaxis])[0], micrograph.image.shape)
+
+
+def check_noise(micrograph: Micrograph, image: npt.NDArray[np.float32], network: LoadedNetwork) -> tuple[str, ...]:
+    """Return a warning where the noise of a micrograph has another colour than that of the training images.
+
+    Coarser pixels than in training are interpolated, which has its own warning (:func:`check`).
+    """
+    trained = network.metadata.noise_fall
+    if trained is None or micrograph.sampling > network.metadata.sampling.high:
+        return ()
+    fall = noise_fall(image)
+    if fall is None or trained.low <= fall <= trained.high:
+        return ()
+    how = "falls faster" if fall < trained.low else "falls less"
+    return (
+        f"the noise {how} towards high frequencies (ln ratio {fall:.2f}) than in the images that network "
+        f"{network.name!r} was trained on ({trained.low:.2f} to {trained.high:.2f}): the camera, or what became of the "
+        "frame, is unlike them",
+    )
 
 
 def check(micrograph: Micrograph, network: LoadedNetwork) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from framedose.errors import CalibrationError, ConfigurationError
 from framedose.inference.particles import Particle, find_particles
-from framedose.inference.predict import check, predict
+from framedose.inference.predict import check, check_noise, network_image, probability_of
 from framedose.micrograph import Micrograph
 
 if TYPE_CHECKING:
@@ -92,21 +92,49 @@ def segment(
 
         network = load_network(network)
     warnings = check(micrograph, network)
-    probability = predict(micrograph, network)
+    seen = network_image(micrograph, network)
+    warnings += check_noise(micrograph, seen, network)
+    probability = probability_of(micrograph, seen, network)
+    return segmentation_of(probability, network, threshold=threshold, sampling=micrograph.sampling, warnings=warnings)
+
+
+def segmentation_of(
+    probability: npt.NDArray[np.float32],
+    network: LoadedNetwork,
+    *,
+    threshold: float,
+    sampling: float,
+    warnings: tuple[str, ...] = (),
+) -> Segmentation:
+    """Return mask and area for a probability that is there already: another threshold needs no run of the network.
+
+    Parameters
+    ----------
+    probability
+        From :func:`framedose.inference.predict.predict`, shape (y, x).
+    network
+        The network that it came from, for the interval of the area.
+    threshold
+        Least probability of a pixel in the mask, between 0 and 1.
+    sampling
+        Side of a pixel [Å/px].
+    warnings
+        From :func:`framedose.inference.predict.check`; an empty mask is added to them.
+    """
     mask = probability >= threshold
     if not mask.any():
         highest = f"the highest probability is {probability.max():.2g}"
         warnings += (
             f"empty mask: no pixel reaches threshold {threshold:g} ({highest}); no particle, or too few electrons",
         )
-    pixel = (micrograph.sampling / 10) ** 2
+    pixel = (sampling / 10) ** 2
     known = network.metadata.area_interval
     interval = None
     if known is not None:
         low, high = known.of(probability)
         interval = low * mask.size * pixel, high * mask.size * pixel
     area, fraction = int(mask.sum()) * pixel, float(mask.mean())
-    return Segmentation(probability, mask, area, interval, fraction, micrograph.sampling, warnings)
+    return Segmentation(probability, mask, area, interval, fraction, sampling, warnings)
 
 
 def check_options(*, threshold: float, dose: float | None) -> None:

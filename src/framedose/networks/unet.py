@@ -17,17 +17,17 @@ class UNetConfig(Settings):
 
     kind: Literal["unet"] = "unet"
     """The kind of network."""
-    width: int = Field(32, ge=1)
+    width: int = Field(32, ge=1, le=4096)
     """Channels of the first level; every level doubles them."""
     poolings: int = Field(3, ge=1, le=6)
     """Number of 2x2 max poolings."""
-    convolutions: int = Field(5, ge=2)
+    convolutions: int = Field(5, ge=2, le=100)
     """Convolutions of a block. From three on, a short skip adds the first one's output to the last one's input."""
     kernel: int = Field(5, ge=3, le=11)
     """Side of a convolution kernel [px], odd."""
     norm: Literal["none", "batch"] = "none"
     """Batch normalisation between convolution and activation, or none, as the paper names none."""
-    classes: int = Field(1, ge=1)
+    classes: int = Field(1, ge=1, le=1000)
     """Output channels; 1 for particle against background."""
     normalise_window: int | None = Field(None, ge=3)
     """Side of the window over which the input is normalised [px]; none for the whole image."""
@@ -61,6 +61,16 @@ class UNet(nn.Module):
     def minimum_size(self) -> int:
         """Least side of an image [px]: reflection at the coarsest level must find enough pixels."""
         return (self.config.kernel // 2 + 1) << self.config.poolings
+
+    @property
+    def reach(self) -> int:
+        """How far away an input pixel can be that a logit depends on [px], at most."""
+        # Along the longest way: every convolution of every level, down and up, a pixel of the coarser level for each
+        # upsampling, and the pixels of a pooling beside the one that is asked for.
+        per_block: int = self.config.convolutions * (self.config.kernel // 2)
+        poolings: int = self.config.poolings
+        blocks: int = sum(1 << level for level in (*range(poolings + 1), *range(poolings)))
+        return per_block * blocks + 2 * sum(2 << level for level in range(poolings))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, shape (n, classes, y, x), for images (n, 1, y, x)."""

@@ -1,6 +1,5 @@
 """Trained weights: a safetensors file, which cannot run code, with all that made it as JSON beside it."""
 
-import json
 import os
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,20 +12,24 @@ import numpy.typing as npt
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from framedose.area_interval import AreaInterval
 from framedose.atomic import write_aside, write_json
-from framedose.config import Range, Settings
+from framedose.config import Range, Settings, read_json
 from framedose.errors import ImageError, WeightsError
 from framedose.networks.preprocess import normalise, probability_of
-from framedose.networks.registry import Network, NetworkConfig, build_network
+from framedose.networks.registry import Network, NetworkConfig, build_network, parameter_count
+from framedose.networks.tiles import in_tiles
+from framedose.networks.unet import UNet
 from framedose.provenance import file_digest
 
 SHIPPED = ("unet", "msdnet")
 # Images of one call of a network: bounds the memory.
 _BATCH_PIXELS = 1 << 18
+# A U-net sees a larger image in tiles: its maps would take 2 GB and more. The MSD-net bounds its memory itself.
+_WHOLE_PIXELS = 1 << 21
 
 
 class WeightsMetadata(Settings):
@@ -38,6 +41,8 @@ class WeightsMetadata(Settings):
     """Pixel sizes of the training images, after summing [Å/px]."""
     dose: Range
     """Frame doses of the training images [e/Å2]."""
+    noise_fall: Range | None = None
+    """How the noise of the training images falls towards the Nyquist frequency (framedose.camera.noise_fall)."""
     area_interval: AreaInterval | None = None
     """How far the area in a frame may be from the predicted one, found on the validation images."""
     provenance: dict[str, Any]
@@ -83,7 +88,11 @@ class LoadedNetwork:
         with torch.inference_mode():
             for start in range(0, len(images), step):
                 part = torch.from_numpy(np.ascontiguousarray(images[start : start + step]))
-                results.append(particle_probability(self.network, part).numpy())
+                if isinstance(self.network, UNet) and part[0].numel() > _WHOLE_PIXELS:
+                    logits = in_tiles(self.network, normalise(part, self.network.config.normalise_window))
+                    results.append(probability_of(logits).numpy())
+                else:
+                    results.append(particle_probability(self.network, part).numpy())
         return np.concatenate(results)
 
 
@@ -98,9 +107,24 @@ def particle_probability(network: Network, images: Tensor) -> Tensor:
 def save_network(path: str | os.PathLike[str], network: Network, metadata: WeightsMetadata) -> None:
     """Write ``path`` (.safetensors) and the metadata beside it (.json), each atomically."""
     with write_aside(path) as aside:
-        save_file({name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}, aside)
+        # Written by Python, which says of a full disk what it is; safetensors has one error for everything.
+        aside.write_bytes(save({name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}))
     complete = metadata.model_copy(update={"weights_sha256": file_digest(Path(path))})
     write_json(Path(path).with_suffix(".json"), complete.model_dump(mode="json"))
+
+
+def _filled(config: NetworkConfig, tensors: dict[str, Tensor]) -> Network:
+    """Make a network with these weights, but only if they are its own: its .json may claim any size."""
+    with torch.device("meta"):
+        claimed = parameter_count(build_network(config, seed=0))
+    held = sum(tensor.numel() for tensor in tensors.values())
+    if claimed > held:
+        raise RuntimeError(f"that has {claimed} parameters, the file {held} numbers")
+    network = build_network(config, seed=0)
+    network.load_state_dict(tensors)
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in network.parameters()):
+        raise RuntimeError("weights that are not finite")
+    return network
 
 
 def load_network(name: str | os.PathLike[str]) -> LoadedNetwork:
@@ -126,7 +150,7 @@ def load_network(name: str | os.PathLike[str]) -> LoadedNetwork:
         if not needed.is_file():
             raise WeightsError(f"network {str(name)!r}: the file {str(needed)!r} does not exist. {remedy}")
     try:
-        metadata = WeightsMetadata.model_validate(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+        metadata = WeightsMetadata.model_validate(read_json(path.with_suffix(".json")))
     except (ValueError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(
@@ -136,10 +160,9 @@ def load_network(name: str | os.PathLike[str]) -> LoadedNetwork:
         raise WeightsError(
             f"{str(path)!r} is damaged or belongs to another .json: its SHA-256 differs. Copy both files again."
         )
-    network = build_network(metadata.network, seed=0)
     try:
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
+        network = _filled(metadata.network, load_file(path))
+    except (SafetensorError, RuntimeError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(f"{str(path)!r} does not fit the network of its .json: {reason}") from error
     network.eval()

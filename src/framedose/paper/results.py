@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from framedose.atomic import locked, write_json
+from framedose.atomic import locked, sweep, write_json
 from framedose.errors import ConfigurationError, FileFormatError, FramedoseError
 from framedose.paper.camera_figures import (
     floors_figure,
@@ -138,6 +138,7 @@ def reproduce(ids: Sequence[str], workshop: Workshop, *, scale: str) -> Record:
         clash="a reproduction of another scale, seed or version. Choose another folder with --out.",
     )
     with locked(folder):
+        sweep(folder)
         record = _read(folder / RECORD)
         for name in ids:
             record[name] = {"id": name, "scale": scale, **_made(name, workshop)}

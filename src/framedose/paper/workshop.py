@@ -10,7 +10,6 @@ from framedose.dataset.folder import IMAGES, SPECIMENS, WAVES
 from framedose.dataset.generate import make_images, make_specimens, make_waves
 from framedose.dataset.recipe import DatasetRecipe, Part, training_parts
 from framedose.dataset.series import named_series
-from framedose.dataset.workers import in_turn, workers
 from framedose.evaluation.measure import Measured
 from framedose.evaluation.series import Predict, Series
 from framedose.evaluation.summary import EvaluationConfig, NetworkResult, summarise
@@ -22,6 +21,7 @@ from framedose.study.predictors import load_predictor
 from framedose.study.recorded import RecordedSeries
 from framedose.study.series import StoredSeries
 from framedose.study.training import TrainingData, train_network
+from framedose.workers import in_turn, workers
 
 # Frames at the end of a recorded series that make its truth.
 _TRUTH_FRAMES = 5

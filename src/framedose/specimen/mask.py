@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
+
+from framedose.errors import SpecimenError
 
 # Classes of a labelled image; 0 is vacuum.
 PARTICLE, SUPPORT = 1, 2
@@ -22,9 +24,17 @@ def projected_hull(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64
     -------
     array
         Corners in order around the hull, shape (m, 2), columns (y, x) [Å].
+
+    Raises
+    ------
+    SpecimenError
+        If they are fewer than three, or on one line.
     """
     points = positions[:, 1::-1]
-    corners: npt.NDArray[np.float64] = points[ConvexHull(points).vertices]
+    try:
+        corners: npt.NDArray[np.float64] = points[ConvexHull(points).vertices]
+    except (QhullError, ValueError) as error:
+        raise SpecimenError(f"{len(points)} atoms on one line have no outline; make specimen.radius larger.") from error
     return corners
 
 

@@ -134,6 +134,8 @@ def _facets(unit: Atoms, lattice: Lattice) -> list[tuple[Array, float]]:
 
 
 def _centred(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    if not len(positions):
+        return positions
     middle = (positions.min(axis=0) + positions.max(axis=0)) / 2
     base: npt.NDArray[np.float64] = np.array([middle[0], positions[:, 1].min(), middle[2]])
     return positions - base

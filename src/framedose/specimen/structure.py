@@ -1,6 +1,7 @@
 """The atoms of one specimen before they are placed: particles on their support, drawn or from a file."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from glob import glob
@@ -91,10 +92,19 @@ def _drawn(
 
 
 def _particle(config: SpecimenConfig, rng: np.random.Generator, *, free: bool, on_zone: bool) -> tuple[float, Atoms]:
-    radius = config.radius.draw(rng)
-    turn = None if on_zone else _any_orientation(rng)
-    unit = config.unit_cell(config.strain.draw(rng))
-    return radius, nanoparticle(unit, config.crystal(), radius, config.facet_variation, turn, rng, cut=not free)
+    for _ in range(_TRIES):
+        radius = config.radius.draw(rng)
+        turn = None if on_zone else _any_orientation(rng)
+        unit = config.unit_cell(config.strain.draw(rng))
+        particle = nanoparticle(unit, config.crystal(), radius, config.facet_variation, turn, rng, cut=not free)
+        # The smallest can be one atom, or a layer that is seen from its edge, which are no particle.
+        with suppress(SpecimenError):
+            projected_hull(particle.positions)
+            return radius, particle
+    raise SpecimenError(
+        f"No particle with radius {config.radius.low}..{config.radius.high} Å has an outline; make specimen.radius "
+        "larger."
+    )
 
 
 def _fitting_particle(

@@ -33,7 +33,8 @@ def claim(card: Path, content: Mapping[str, Any], *, whose: str, clash: str = ""
         if "digest" in content and _digest(card) != content["digest"]:
             raise OutputExistsError(f"The output folder {str(folder)!r} holds {clash}")
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    # What is hidden may be what a process left that was killed while it wrote the card.
+    if folder.exists() and (not folder.is_dir() or any(not path.name.startswith(".") for path in folder.iterdir())):
         raise OutputExistsError(
             f"The output folder {str(folder)!r} exists and is not {whose}. Choose another folder with --out."
         )

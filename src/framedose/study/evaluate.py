@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from framedose.atomic import locked, write_json
-from framedose.errors import ConfigurationError
+from framedose.atomic import locked, sweep, write_json
+from framedose.config import read_json
+from framedose.errors import ConfigurationError, FileFormatError
 from framedose.evaluation.compare import Comparison, compare
 from framedose.evaluation.measure import Measured, measure
 from framedose.evaluation.series import Predict, Series
@@ -97,6 +97,7 @@ def evaluate(
     folder, config = Path(out), _suited(config or EvaluationConfig(), series.doses)
     claim(folder / CARD, {"made_by": versions()}, whose="an evaluation's")
     with locked(folder):
+        sweep(folder)
         start = time.perf_counter()
         measured, functions = {}, {}
         for name, predictor in predictors.items():
@@ -174,11 +175,21 @@ def measured_once(
     """Measure a predictor, unless the folder holds what was measured of the same; ``stage`` times it if it is done."""
     path = folder / f"{name}.measured.npz"
     card, known = path.with_suffix(".json"), {**made_from, "threshold": threshold}
-    if not card.exists() or json.loads(card.read_text(encoding="utf-8")) != known:
+    if not _says(card, known):
         with stage():
+            # A process killed between the two writes must not leave new numbers under the old card.
+            card.unlink(missing_ok=True)
             measure(predict, series, threshold=threshold, label=f"evaluation {name}").save(path)
             write_json(card, known)
     return Measured.load(path)
+
+
+def _says(card: Path, known: Mapping[str, Any]) -> bool:
+    """Return whether a card is there and says this; a damaged one says nothing."""
+    try:
+        return bool(read_json(card) == known)
+    except (OSError, FileFormatError):
+        return False
 
 
 def _middle(series: Series) -> float:

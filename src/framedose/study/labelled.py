@@ -13,7 +13,7 @@ from framedose.errors import ConfigurationError, ImageError
 from framedose.evaluation.limits import percentile_interval, resampled_means
 from framedose.evaluation.objects import boundary_error, false_objects, particles_found
 from framedose.files import read
-from framedose.inference.results import write_rows
+from framedose.inference.tables import write_rows
 from framedose.metrics import overlap
 from framedose.micrograph import Micrograph
 from framedose.progress import progress

@@ -1,16 +1,14 @@
 """What physics allows on a simulated series: two curves of a known signal, and that of the network's own task."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from framedose.atomic import write_json
-from framedose.config import digest
+from framedose.atomic import locked, sweep, write_json
+from framedose.config import digest, read_json
 from framedose.dataset.recipe import DatasetRecipe, Split
-from framedose.dataset.workers import Runner, in_turn
 from framedose.errors import ConfigurationError, FileFormatError
 from framedose.evaluation.counts import SeriesCounts
 from framedose.evaluation.limits import Result, dose_limit
@@ -18,6 +16,7 @@ from framedose.evaluation.physics.limits import Detection, KnownSignal, detectio
 from framedose.evaluation.summary import EvaluationConfig, MaskScores, mask_scores
 from framedose.random import generator
 from framedose.study.physics_field import FieldTask, PhysicsConfig
+from framedose.workers import Runner, in_turn
 
 _PATCHES_RIGHT = 0.95
 
@@ -70,7 +69,7 @@ def physics_curves(
     folder
         Where to keep everything; made if it is missing.
     run
-        Maps tasks over their items, for example over :func:`~framedose.dataset.workers.workers`.
+        Maps tasks over their items, for example over :func:`~framedose.workers.workers`.
 
     Raises
     ------
@@ -95,13 +94,15 @@ def physics_curves(
     made_from = digest([config.digest(), split.digest(recipe, seed), structures, threshold, seed])
     kept = folder / made_from[:16]
     kept.mkdir(parents=True, exist_ok=True)
-    task = FieldTask(kept.resolve(), recipe, split, seed, config, threshold)
-    _missing(run, task.make_template, task.template_path, config.templates, "templates")
-    _missing(run, task.score, task.score_path, structures, "physics")
-    paths = [task.score_path(index) for index in range(structures)]
-    fields = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    result = _pooled(fields, evaluation, config, recipe.image_size**2, seed)
-    write_json(folder / "physics.json", {"made_from": made_from, **result.model_dump()})
+    with locked(folder):
+        sweep(kept)
+        task = FieldTask(kept.resolve(), recipe, split, seed, config, threshold)
+        _missing(run, task.make_template, task.template_path, config.templates, "templates")
+        _missing(run, task.score, task.score_path, structures, "physics")
+        paths = [task.score_path(index) for index in range(structures)]
+        fields = [read_json(path) for path in paths]
+        result = _pooled(fields, evaluation, config, recipe.image_size**2, seed)
+        write_json(folder / "physics.json", {"made_from": made_from, **result.model_dump()})
     return result
 
 
@@ -114,7 +115,7 @@ def load_physics(path: Path) -> PhysicsResult:
         If it is none.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         return PhysicsResult.model_validate({key: value for key, value in content.items() if key != "made_from"})
     except (OSError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]

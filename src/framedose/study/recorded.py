@@ -183,12 +183,12 @@ def doses_of(frames: Sequence[Micrograph], table: Path | None, camera: CameraPas
 
 
 def _read_doses(table: Path, frames: int) -> list[float]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
     try:
-        doses = [float(row["dose"]) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"--doses {table}: needs a column 'dose' of numbers, got {error}.") from error
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            doses = [float(row["dose"]) for row in csv.DictReader(file)]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigurationError(f"--doses {table}: needs a column 'dose' of numbers, got {reason}.") from error
     if len(doses) != frames or not all(np.isfinite(dose) and dose > 0 for dose in doses):
         raise ConfigurationError(
             f"--doses {table}: needs one positive dose for each of the {frames} frames, got {len(doses)} lines"

@@ -1,6 +1,5 @@
 """The whole study: specimens, exit waves, images, two trained networks, dose limits, report. Resumable at any point."""
 
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -9,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from framedose.atomic import locked, write_json
+from framedose.atomic import locked, sweep, write_json
+from framedose.config import read_json
 from framedose.dataset.generate import make_images, make_specimens, make_waves
 from framedose.dataset.recipe import training_parts
-from framedose.dataset.workers import workers
 from framedose.errors import ConfigurationError
 from framedose.evaluation.summary import NetworkResult, summarise
 from framedose.networks.weights import LoadedNetwork, load_network
@@ -24,6 +23,7 @@ from framedose.study.pictures import draw_curves, draw_frames, draw_learning
 from framedose.study.report import write_report, write_tables
 from framedose.study.series import StoredSeries, evaluation_series
 from framedose.study.training import TrainingData, train_network
+from framedose.workers import workers
 
 NETWORKS = ("unet", "msdnet")
 
@@ -66,6 +66,7 @@ def run_study(config: StudyConfig, out: str | os.PathLike[str], *, processes: in
         "that it was begun with.",
     )
     with locked(folder):
+        sweep(folder)
         clock = _Clock(folder / "timings.json")
         _simulate(config, folder, processes or os.cpu_count() or 1, clock)
         networks = {name: _trained(config, folder, name, clock) for name in NETWORKS}
@@ -79,7 +80,7 @@ class _Clock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self.seconds: dict[str, float] = read_json(path) if path.exists() else {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

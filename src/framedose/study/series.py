@@ -1,13 +1,12 @@
 """Simulated series of rising dose: those of a study, and any that is stored, as the evaluation wants it."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 
-from framedose.config import build
+from framedose.config import build, read_json
 from framedose.dataset.folder import IMAGES
 from framedose.dataset.recipe import DatasetRecipe, Part, Split, make_kinds
 from framedose.dataset.series import SERIES, named_series
@@ -115,6 +114,7 @@ def origin(folder: Path) -> tuple[DatasetRecipe, int]:
     if not card.exists():
         data = TrainingData.of(folder)
         return data.recipe, data.seed
-    config = build(StudyConfig, json.loads(card.read_text(encoding="utf-8"))["config"], where=str(card))
+    content = read_json(card)
+    config = build(StudyConfig, content.get("config") if isinstance(content, dict) else content, where=str(card))
     recipe, _ = evaluation_series(config.dataset, config.evaluation)
     return recipe, config.seed

@@ -16,9 +16,10 @@ from framedose.camera.passport import load_passport
 from framedose.errors import ConfigurationError
 from framedose.evaluation.titration import in_electrons, share_of_dose, titrate
 from framedose.files import read, write_tiff
+from framedose.inference.folders import new_folder, refuse_used_folder
 from framedose.inference.predict import check
-from framedose.inference.results import new_folder, refuse_used_folder, write_rows
 from framedose.inference.segment import check_options, segment
+from framedose.inference.tables import write_rows
 from framedose.metrics import overlap
 from framedose.micrograph import Micrograph
 from framedose.progress import progress
@@ -208,4 +209,10 @@ def _write(folder: Path, name: str, sampling: float, steps: Sequence[Step]) -> N
         write_tiff(folder / f"{name}_{step.row.dose_per_area:g}.tif", step.image, sampling)
         write_tiff(folder / f"{name}_{step.row.dose_per_area:g}_mask.tif", step.mask * np.uint8(255), sampling)
     write_rows(folder / "titration.csv", TitratedFrame, [step.row for step in steps])
-    titration_figure(folder / "titration.png", steps, sampling, title=name, notes=(SELF_CONSISTENCY, NOT_MODELLED))
+    titration_figure(
+        folder / "titration.png",
+        steps,
+        sampling,
+        title=name.replace("$", r"\$"),
+        notes=(SELF_CONSISTENCY, NOT_MODELLED),
+    )

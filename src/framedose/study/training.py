@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from framedose.area_interval import AreaInterval, area_interval, least_frames
-from framedose.config import Range, build
+from framedose.camera.noise_fall import noise_fall
+from framedose.config import Range, build, parse_yaml
 from framedose.dataset.folder import IMAGES
 from framedose.dataset.recipe import DatasetRecipe, training_parts
 from framedose.dataset.store import ImageSet
@@ -29,6 +29,8 @@ from framedose.training.record import CurvesRecord
 
 # Coverage of the interval that is given with every area.
 AREA_LEVEL = 0.9
+# Fields whose noise is looked at, at most: the extremes of so many change little with more.
+_NOISE_FIELDS = 200
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class TrainingData:
         """
         card = folder / "recipe" / "complete.yaml"
         try:
-            values = yaml.safe_load(card.read_text(encoding="utf-8"))
+            values = parse_yaml(card.read_text(encoding="utf-8"))
             seed = values.pop("seed")
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError) as error:
+        except (OSError, ValueError, AttributeError, KeyError) as error:
             raise FileFormatError(
                 f"{str(folder)!r} is no dataset, it has no recipe/complete.yaml that can be read: make one with "
                 "framedose simulate."
@@ -90,6 +92,14 @@ class TrainingData:
                 probability.append(particle_probability(network, frames).numpy())
                 masks.append(labels.numpy().astype(bool))
         return area_interval(np.concatenate(probability), np.concatenate(masks), level=AREA_LEVEL)
+
+    def noise_fall(self) -> Range | None:
+        """Return the range of the noise's fall in the training images, an image of each field; None for tiny ones."""
+        images = ImageSet(self.folder / IMAGES, "train")
+        fields = np.unique(np.linspace(0, images.shape[0] - 1, _NOISE_FIELDS).round().astype(int))
+        falls = [noise_fall(images.load(int(field), place % images.shape[1])[0]) for place, field in enumerate(fields)]
+        known = [fall for fall in falls if fall is not None]
+        return Range(low=min(known), high=max(known)) if known else None
 
     def _stored(self, split: str, classes: int) -> StoredImages:
         return StoredImages(ImageSet(self.folder / IMAGES, split), classes=classes)
@@ -161,6 +171,9 @@ def train_network(
         max_minutes=max_minutes,
         record=record,
     )
+    if int(os.environ.get("RANK", 0)) == 0 and trained.curves["step"]:
+        # A run killed after its last checkpoint has nothing to train any more, but its picture may be an old one.
+        record(trained.curves)
     made_from = {
         "training": config.model_dump(mode="json"),
         "steps": trained.steps,
@@ -176,6 +189,7 @@ def train_network(
             network=network,
             sampling=data.sampling(),
             dose=data.recipe.conditions.dose,
+            noise_fall=data.noise_fall(),
             area_interval=data.area_interval(trained.network),
             provenance=provenance,
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from framedose.atomic import write_aside
@@ -52,7 +52,9 @@ class State:
         metadata = {"format": _FORMAT, "step": str(self.step), "run": self.run, "curves": json.dumps(self.curves)}
         with write_aside(path) as aside:
             # Copies: a tensor that two networks share must not be one in the file.
-            save_file({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, aside, metadata)
+            content = save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, metadata)
+            # Not by safetensors, which does not say that a disk is full.
+            aside.write_bytes(content)
 
     def load(self, path: Path) -> None:
         """Restore everything in place.

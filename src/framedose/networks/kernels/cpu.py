@@ -1,6 +1,5 @@
 """The MSD-net on the CPU: one buffer for all feature maps, saved once for an exact backward pass."""
 
-import mmap
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,10 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
-from framedose.networks.kernels import cpu_backward, cpu_forward, cpu_team
+from framedose.networks.kernels import cpu_backward, cpu_bands, cpu_forward, cpu_team
+from framedose.networks.kernels.cpu_buffer import array, buffer, origins, place
 from framedose.networks.kernels.cpu_layout import Layout, plan, size
+
+WHOLE_BYTES = 1 << 30
+"""An image whose maps take more than this goes through the layers in bands of rows, where no gradient is asked for."""
 
 
 def forward(
@@ -33,6 +35,9 @@ def forward(
     logits = []
     for images in [x] if training else torch.split(x, 1):  # with nothing to save, a buffer of one image is enough
         layout = plan(images.shape[0], images.shape[2], images.shape[3], len(weights), growth, taps, halo)
+        if not training and 4 * size(layout) > WHOLE_BYTES:
+            logits.append(cpu_bands.forward(layout, tuple(dilations), slope, images, *parameters))
+            continue
         logits.append(_MSDNet.apply(layout, tuple(dilations), slope, images, *parameters))  # type: ignore[no-untyped-call]
     return torch.cat(logits) if len(logits) > 1 else logits[0]
 
@@ -50,20 +55,24 @@ class _MSDNet(torch.autograd.Function):
         final_weight: Tensor,
         final_bias: Tensor,
     ) -> Tensor:
-        maps = _buffer(layout.batch * size(layout))
-        _place(x, maps, layout)
+        maps = buffer(layout.batch * size(layout))
+        place(x, maps.view(layout.batch, -1, layout.height + 2 * layout.halo, layout.stride)[:, :1], layout)
         logits = torch.empty(layout.batch, len(final_bias), layout.height, layout.width)
         cpu_team.run(
             cpu_forward.forward,
             layout.batch * (layout.layers + 1),
             layout,
             maps.numpy(),
-            _array(weights),
-            _array(biases),
+            origins(layout),
+            np.zeros(layout.layers, np.int64),
+            np.full(layout.layers, layout.height),
+            -layout.halo,
+            array(weights),
+            array(biases),
             np.asarray(dilations),
             np.float32(slope),
-            _array(final_weight.flatten(1)),
-            _array(final_bias),
+            array(final_weight.flatten(1)),
+            array(final_bias),
             logits.numpy(),
         )
         ctx.save_for_backward(maps, weights, final_weight)
@@ -75,7 +84,7 @@ class _MSDNet(torch.autograd.Function):
     def backward(ctx: Any, logits_grad: Tensor) -> tuple[Tensor | None, ...]:
         layout, dilations, slope = ctx.constants
         maps, weights, final_weight = ctx.saved_tensors
-        grads, logits_grad = _buffer(size(layout)), logits_grad.contiguous()
+        grads, logits_grad = buffer(size(layout)), logits_grad.contiguous()
         flipped = weights.reshape(-1, layout.taps**2).flip(1)
         images_grad = torch.empty(layout.batch, 1, layout.height, layout.width) if ctx.needs_input_grad[3] else None
         weights_grad = torch.zeros(weights.shape, dtype=torch.float64)
@@ -87,39 +96,17 @@ class _MSDNet(torch.autograd.Function):
             layout,
             maps.numpy(),
             grads.numpy(),
-            _array(flipped.reshape(-1)),
+            array(flipped.reshape(-1)),
             dilations,
             slope,
-            _array(final_weight.flatten(1)),
-            _array(logits_grad),
+            array(final_weight.flatten(1)),
+            array(logits_grad),
             None if images_grad is None else images_grad.numpy(),
             weights_grad.numpy(),
             biases_grad.numpy(),
             final_weight_grad.numpy(),
         )
         # Not with PyTorch, whose order of summation depends on the number of threads.
-        final_bias_grad = torch.from_numpy(_array(logits_grad).sum((0, 2, 3), dtype=np.float64))
+        final_bias_grad = torch.from_numpy(array(logits_grad).sum((0, 2, 3), dtype=np.float64))
         gradients = weights_grad, biases_grad, final_weight_grad.reshape(final_weight.shape), final_bias_grad
         return None, None, None, images_grad, *(gradient.float() for gradient in gradients)
-
-
-def _buffer(values: int) -> Tensor:
-    """Return a float32 buffer that the system takes back as soon as it is dropped.
-
-    On the heap these buffers do not fit into the holes that they leave: a training run grew by a megabyte each step.
-    """
-    return torch.from_numpy(np.frombuffer(mmap.mmap(-1, 4 * values), np.float32))
-
-
-def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    array: np.ndarray[Any, np.dtype[np.float32]] = tensor.detach().contiguous().numpy()
-    return array
-
-
-def _place(x: Tensor, maps: Tensor, layout: Layout) -> None:
-    """Write the images and their reflected halo into map 0."""
-    rows = layout.height + 2 * layout.halo
-    image = maps.view(layout.batch, -1, rows, layout.stride)[:, :1]
-    image.zero_()
-    start, stop = layout.left - layout.halo, layout.left + layout.width + layout.halo
-    image[..., start:stop] = functional.pad(x, (layout.halo,) * 4, mode="reflect")

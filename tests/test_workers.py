@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from framedose.dataset import workers as module
-from framedose.dataset.workers import cluster_at, workers
-from framedose.errors import ConfigurationError, SimulationError
+from framedose import workers as module
+from framedose.errors import ConfigurationError, WorkerError
+from framedose.workers import cluster_at, workers
 
 # The tasks are Python's own functions: a worker cannot import those of a test.
 
@@ -32,13 +32,13 @@ def test_results_come_in_order_and_a_killed_worker_is_replaced(tmp_path, monkeyp
 
 
 def test_a_task_that_kills_its_workers_is_an_error_not_a_wait(capfd):
-    with workers(1) as run, pytest.raises(SimulationError, match="die again and again.*What is finished is kept"):
+    with workers(1) as run, pytest.raises(WorkerError, match="die again and again.*What is finished is kept"):
         run(os._exit, [3], "deadly", 0)
 
 
 def test_workers_that_do_not_start_are_an_error(monkeypatch, capfd):
     monkeypatch.setattr(module.sys, "executable", "/bin/false")
-    with pytest.raises(SimulationError, match="status 1"), workers(1):
+    with pytest.raises(WorkerError, match="status 1"), workers(1):
         pass
 
 

@@ -8,12 +8,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from threading import Lock
 from typing import Any
 
-from framedose.errors import ConfigurationError, SimulationError
+from framedose.errors import ConfigurationError, WorkerError
 from framedose.progress import progress
 
 # What else would start threads of its own in a worker.
@@ -23,8 +23,8 @@ _START, _ANSWER = 120, 10
 # Deaths of workers, for each that there should be, after which the run ends if no task was finished in between.
 _DEATHS = 4
 _DIED = (
-    "Worker processes die again and again, most often for lack of memory: use fewer --workers, or less fine exit waves "
-    "(exit_wave.sampling). What is finished is kept."
+    "Worker processes die again and again, most often for lack of memory: use fewer --workers, or lighter work: "
+    "coarser exit waves (exit_wave.sampling), smaller frames. What is finished is kept."
 )
 
 Runner = Callable[[Callable[[Any], Any], Sequence[Any], str, int], list[Any]]
@@ -33,7 +33,9 @@ Runner = Callable[[Callable[[Any], Any], Sequence[Any], str, int], list[Any]]
 
 def in_turn(task: Callable[[Any], Any], items: Sequence[Any], label: str, done: int) -> list[Any]:
     """Run a task on one item after the other in this process, with a bar: a ``Runner`` that needs no workers."""
-    return [task(item) for item in progress(items, total=done + len(items), label=label, done=done)]
+    # Closed before an error is reported, which belongs below the bar.
+    with closing(progress(items, total=done + len(items), label=label, done=done)) as each:
+        return [task(item) for item in each]
 
 
 def cores() -> int:
@@ -53,7 +55,7 @@ def workers(count: int) -> Iterator[Runner]:
     ------
     ConfigurationError
         If ``count`` is not positive.
-    SimulationError
+    WorkerError
         If the workers do not start, or keep dying.
     """
     if count < 1:
@@ -79,7 +81,7 @@ def workers(count: int) -> Iterator[Runner]:
 def cluster_at(address: str) -> Iterator[Runner]:
     """Give the same for the workers of a Dask scheduler that runs already, for example on a cluster of machines.
 
-    They must have framedose installed and see the dataset's folder under the same path. Restarting them is up to
+    They must have framedose installed and see inputs and results under the same path. Restarting them is up to
     whoever started them; tasks wait until one joins.
 
     Raises
@@ -98,6 +100,23 @@ def cluster_at(address: str) -> Iterator[Runner]:
                 f"tcp://node:8786 ({error})"
             ) from error
         yield partial(_run, client, _nothing)
+
+
+def chosen_workers(count: int | None, scheduler: str | None) -> Callable[[], AbstractContextManager[Runner]]:
+    """Return what starts those that ``--workers`` and ``--scheduler`` name; with neither, this process does the work.
+
+    Raises
+    ------
+    ConfigurationError
+        If both are given, or the number is not positive.
+    """
+    if count is not None and scheduler is not None:
+        raise ConfigurationError("--workers starts processes here, --scheduler uses a cluster's: give one of them.")
+    if count is not None and count < 1:
+        raise ConfigurationError(f"--workers must be at least 1, got {count}.")
+    if scheduler is not None:
+        return partial(cluster_at, scheduler)
+    return (lambda: nullcontext(in_turn)) if count is None else partial(workers, count)
 
 
 def _nothing(*, progressed: bool) -> None:
@@ -127,7 +146,7 @@ class _Crew:
             if process.poll() is not None:
                 self._deaths += 1
                 if self._deaths > _DEATHS * len(self.processes):
-                    raise SimulationError(f"{_DIED} The last one ended with status {process.returncode}.")
+                    raise WorkerError(f"{_DIED} The last one ended with status {process.returncode}.")
                 self.processes[place] = self._start()
 
     def end(self) -> None:
@@ -142,7 +161,7 @@ def _wait_for_start(crew: _Crew, present: Callable[[], int]) -> None:
     while present() < len(crew.processes):
         crew.mend(progressed=False)
         if time.monotonic() > deadline:
-            raise SimulationError(f"{present()} of {len(crew.processes)} worker processes started in {_START} s.")
+            raise WorkerError(f"{present()} of {len(crew.processes)} worker processes started in {_START} s.")
         time.sleep(0.05)
 
 
@@ -163,7 +182,7 @@ def _run(
             future.result()
         return [future.result() for future in futures]
     except KilledWorker as error:
-        raise SimulationError(_DIED) from error
+        raise WorkerError(_DIED) from error
     finally:
         client.cancel(futures)
 

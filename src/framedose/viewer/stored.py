@@ -1,0 +1,130 @@
+"""What a network saw in the frames of one layer: kept on disk, so that another threshold is a comparison."""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from framedose.camera.passport import CameraPassport
+from framedose.files import Frames
+from framedose.inference.predict import check, predict
+from framedose.inference.segment import Segmentation, segmentation_of
+from framedose.networks.weights import LoadedNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One frame after the network."""
+
+    index: int
+    """Of the frame."""
+    probability: npt.NDArray[np.float32]
+    """Shape (y, x)."""
+    dose: float | None
+    """Dose of the frame [e/Å2], where it is known."""
+    warnings: tuple[str, ...]
+    """Why the result may not be trusted."""
+
+
+def seen(
+    frames: Frames,
+    indices: Sequence[int],
+    network: LoadedNetwork,
+    *,
+    dose: float | None = None,
+    camera: CameraPassport | None = None,
+) -> Generator[Seen, None, None]:
+    """Run a network over frames, one by one.
+
+    Parameters
+    ----------
+    frames
+        Of one file or layer.
+    indices
+        Those to look at.
+    network
+        From :func:`framedose.load_network`.
+    dose
+        Dose of every frame [e/Å2]; None takes it from the file, or from the counts and ``camera``.
+    camera
+        Passport that tells the dose from the counts.
+    """
+    for index in indices:
+        frame = frames[index]
+        if dose is not None:
+            frame = replace(frame, dose_per_area=dose)
+        elif camera is not None:
+            frame = replace(frame, dose_per_area=camera.dose_of(frame))
+        warnings = check(frame, network)
+        yield Seen(index, predict(frame, network), frame.dose_per_area, warnings)
+
+
+class Stored:
+    """Probabilities of the frames of a layer; those that no network has looked at are NaN.
+
+    Parameters
+    ----------
+    frames
+        The frames.
+    network
+        What looks at them.
+    """
+
+    def __init__(self, frames: Frames, network: LoadedNetwork) -> None:
+        self.frames, self.network = frames, network
+        first = frames[0]
+        self.sampling = first.sampling
+        folder = tempfile.mkdtemp(prefix="framedose-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        shape = first.image.shape
+        # A frame that was not written takes no space.
+        self._array = zarr.create_array(
+            store=folder,
+            shape=(len(frames), *shape),
+            chunks=(1, *shape),
+            dtype="float32",
+            fill_value=np.nan,
+            compressors=None,
+        )
+        self._beside: dict[int, tuple[float | None, tuple[str, ...]]] = {}
+
+    def keep(self, frame: Seen) -> None:
+        """Store what was seen in a frame."""
+        self._array[frame.index] = frame.probability
+        self._beside[frame.index] = frame.dose, frame.warnings
+
+    @property
+    def indices(self) -> list[int]:
+        """The frames that were looked at."""
+        return sorted(self._beside)
+
+    def dose(self, index: int) -> float | None:
+        """Return the dose of a frame [e/Å2], where it is known."""
+        return self._beside[index][0]
+
+    def result(self, index: int, threshold: float) -> Segmentation:
+        """Return mask, area and warnings of a frame that was looked at."""
+        probability = np.asarray(self._array[index])
+        warnings = self._beside[index][1]
+        return segmentation_of(
+            probability, self.network, threshold=threshold, sampling=self.sampling, warnings=warnings
+        )
+
+    def probabilities(self) -> Any:
+        """Return the lazy array of a layer, (y, x) for one frame, else (frames, y, x).
+
+        A new one each time: napari keeps what it has read of an array, and the frames fill up.
+        """
+        lazy = da.from_array(self._array, chunks=self._array.chunks, name=False)
+        return lazy[0] if len(self.frames) == 1 else lazy
+
+    def masks(self, threshold: float) -> Any:
+        """Return the lazy masks, 0 and 1, in the shape of :meth:`probabilities`; NaN is no particle."""
+        return (self.probabilities() >= threshold).astype(np.uint8)
