@@ -86,7 +86,7 @@ COMMANDS = {
         ),
         _command("calibrate", "in/vacuum.tif", "--dose", "20,80,300", "-o", "camera.yaml", at_once=True),
         _command("physics", "in/replica", "--templates", "3", "--workers", "1", "--out", "out"),
-        # Two in one folder, which share nothing: a kill falls into one or between them.
+        # The one figure that needs no network, and tables.
         _command("reproduce", "fig1", "table1", "table2", "table3", "--workers", "1", "--out", "out"),
         _command(
             "compare",

@@ -108,9 +108,7 @@ def test_a_pickle_is_never_opened(tmp_path):
 def test_failed_write_keeps_the_old_weights(saved, monkeypatch):
     path, network = saved
     before = path.read_bytes()
-    monkeypatch.setattr(
-        "framedose.networks.weights.save", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full"))
-    )
+    monkeypatch.setattr("framedose.networks.weights.save", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         save_network(path, network, load_network(path).metadata)
     assert path.read_bytes() == before
