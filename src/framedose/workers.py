@@ -135,7 +135,8 @@ class _Crew:
         self.processes = [self._start() for _ in range(count)]
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = os.environ | dict.fromkeys(_ONE_THREAD, "1") | {"DASK_LOGGING__DISTRIBUTED": "error"}
+        # What a task raises comes back to whoever asked for it; the worker need not print it as well.
+        environment = os.environ | dict.fromkeys(_ONE_THREAD, "1") | {"DASK_LOGGING__DISTRIBUTED": "critical"}
         return subprocess.Popen(self._command, env=environment)
 
     def mend(self, *, progressed: bool) -> None:

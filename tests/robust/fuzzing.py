@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 _COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 # A new example each time in the campaign; the same ones in CI, which must not fail by chance.
 settings.register_profile("ci", max_examples=25, derandomize=True, database=None, **_COMMON)
-settings.register_profile("campaign", max_examples=2000, **_COMMON)
+settings.register_profile("campaign", max_examples=1000, **_COMMON)
 # Greatest resident memory of a process that has read all files of a test module, of which the libraries are half [MB].
 MOST_MEMORY = 1000
 PROFILE = settings.get_profile(os.environ.get("FRAMEDOSE_FUZZ", "ci"))

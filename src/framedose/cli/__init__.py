@@ -65,9 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (FramedoseError, CycloptsError, OSError, KeyboardInterrupt) as error:
         if debug:
             raise
-        print(f"framedose: {_one_line(error)}", file=sys.stderr)
-        return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else _WRONG_USE
-    return 0
+        line, status = _one_line(error), _INTERRUPTED if isinstance(error, KeyboardInterrupt) else _WRONG_USE
+    else:
+        return 0
+    # Out here the error is gone, and with it its frames and a progress bar that was under way: the line begins anew.
+    print(f"framedose: {line}", file=sys.stderr)
+    return status
 
 
 def _app(*, chosen: str) -> App:

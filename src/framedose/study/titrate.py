@@ -209,10 +209,6 @@ def _write(folder: Path, name: str, sampling: float, steps: Sequence[Step]) -> N
         write_tiff(folder / f"{name}_{step.row.dose_per_area:g}.tif", step.image, sampling)
         write_tiff(folder / f"{name}_{step.row.dose_per_area:g}_mask.tif", step.mask * np.uint8(255), sampling)
     write_rows(folder / "titration.csv", TitratedFrame, [step.row for step in steps])
-    titration_figure(
-        folder / "titration.png",
-        steps,
-        sampling,
-        title=name.replace("$", r"\$"),
-        notes=(SELF_CONSISTENCY, NOT_MODELLED),
-    )
+    # Between two $ matplotlib would read a formula.
+    title = name.replace("$", r"\$")
+    titration_figure(folder / "titration.png", steps, sampling, title=title, notes=(SELF_CONSISTENCY, NOT_MODELLED))
