@@ -41,6 +41,9 @@ def main() -> None:
         panel.micrograph.open_path(path)
         viewer.canvas.overlays.scale_bar.visible = True
         viewer.dims.set_point(0, FRAMES - 1)
+        for _ in range(5):
+            QApplication.processEvents()
+        viewer.reset_view()
 
         panel.camera.find()
         wait(panel)

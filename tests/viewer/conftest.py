@@ -8,17 +8,22 @@ import pytest
 import torch
 
 
-@pytest.fixture
-def viewer(request):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    # Before any fixture: Qt ends the whole process where there is no display.
     reason = "needs the extra napari and pytest-qt"
     pytest.importorskip("napari", reason=reason)
     pytest.importorskip("pytestqt", reason=reason)
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         pytest.skip("no display: run under xvfb-run -a")
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
     from napari.utils.notifications import notification_manager
 
     notification_manager.records.clear()
-    return request.getfixturevalue("make_napari_viewer")(show=True)
+    return make_napari_viewer(show=True)
 
 
 @pytest.fixture

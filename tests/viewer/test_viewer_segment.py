@@ -119,6 +119,7 @@ def test_a_frame_without_scale(viewer, panel, weights, finished, said, tmp_path)
     viewer.layers.remove("bare")
     assert box.shown is None
     assert not box.said.text()
+    assert not len(viewer.layers)
 
 
 def test_an_empty_mask_is_said(viewer, panel, tiny_weights, finished, series, tmp_path):

@@ -145,13 +145,13 @@ class SegmentBox(QGroupBox):
         self._tasks.start(_segmented(frames, indices, stored, made), label="segmenting", total=len(indices), step=step)
 
     def _keep(self, layer: Image, made: Made, stored: Stored, frame: Seen) -> None:
-        before = self._results.get(layer)
-        if before is None or before[1].stored is not stored:
-            if before is not None:
-                before[1].remove()
+        if layer not in self._results:
             self._results[layer] = made, Shown(self._viewer, layer, stored)
+        shown = self._results[layer][1]
+        shown.stored = stored
+        self._results[layer] = made, shown
         stored.keep(frame)
-        self._results[layer][1].draw(self.threshold.value())
+        shown.draw(self.threshold.value())
         self.say()
 
     def _rethreshold(self) -> None:
@@ -165,8 +165,9 @@ class SegmentBox(QGroupBox):
         self.say()
 
     def _removed(self) -> None:
+        """Let the results go with their micrograph: they cannot be exported without it."""
         for layer in [layer for layer in self._results if layer not in self._viewer.layers]:
-            del self._results[layer]
+            self._results.pop(layer)[1].remove()
 
     def _ask_weights(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Weights", "", "Weights (*.safetensors)")

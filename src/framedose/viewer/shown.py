@@ -67,14 +67,18 @@ class Shown:
                 layer.scale, layer.units = placed["scale"], placed["units"]
 
     def remove(self) -> None:
-        """Take the layers away."""
+        """Take the layers away.
+
+        They go with their micrograph: with a layer gone from below a Labels layer, vispy 0.17 can crash when it draws
+        (seen with Mesa's software renderer, each time).
+        """
         for layer in (self._probability, self._mask):
             if layer is not None and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
     def _put(self, layer: Layer | None, add: Any, data: Any, **options: Any) -> Layer:
         if layer is not None and layer in self._viewer.layers:
-            layer.data = data
+            layer.data, layer.metadata[RESULT] = data, self.stored
             return layer
         # What is on disk stays as long as a layer shows it, also without the micrograph.
         return add(data, metadata={RESULT: self.stored}, **like(self.image, data.ndim), **options)
