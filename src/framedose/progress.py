@@ -1,7 +1,7 @@
 """One progress bar for all long work, on standard error, silent where nobody watches."""
 
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -9,7 +9,7 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T], *, total: int, label: str, done: int = 0) -> Generator[T]:
+def progress(items: Iterable[T], *, total: int, label: str, done: int = 0) -> Iterator[T]:
     """Yield ``items`` while a bar with ``label`` counts them from ``done`` to ``total``.
 
     In a terminal the bar moves; in a log file it prints a line every ten seconds at most.

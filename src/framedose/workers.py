@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -33,9 +33,7 @@ Runner = Callable[[Callable[[Any], Any], Sequence[Any], str, int], list[Any]]
 
 def in_turn(task: Callable[[Any], Any], items: Sequence[Any], label: str, done: int) -> list[Any]:
     """Run a task on one item after the other in this process, with a bar: a ``Runner`` that needs no workers."""
-    # Closed before an error is reported, which belongs below the bar.
-    with closing(progress(items, total=done + len(items), label=label, done=done)) as each:
-        return [task(item) for item in each]
+    return [task(item) for item in progress(items, total=done + len(items), label=label, done=done)]
 
 
 def cores() -> int:
