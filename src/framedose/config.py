@@ -141,6 +141,14 @@ def read_json(path: str | Path) -> Any:
         raise FileFormatError(f"{str(path)!r} is damaged ({reason}). Remove it, and give the command again.") from error
 
 
+def says(path: str | Path, content: Any) -> bool:
+    """Return whether a JSON file is there and holds just this; a damaged one says nothing."""
+    try:
+        return bool(read_json(path) == content)
+    except (OSError, FileFormatError):
+        return False
+
+
 def build(model: type[M], values: Any, *, where: str) -> M:
     """Make a configuration object, or raise one clear line that names the key, the value and the remedy."""
     if not isinstance(values, Mapping):

@@ -41,6 +41,21 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def wanted_workers(count: int | None) -> int:
+    """Return how many processes ``--workers`` asks for; one for each core where it does not say.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not positive.
+    """
+    if count is None:
+        return cores()
+    if count < 1:
+        raise ConfigurationError(f"--workers must be at least 1, got {count}.")
+    return count
+
+
 @contextmanager
 def workers(count: int) -> Iterator[Runner]:
     """Start ``count`` worker processes (Dask), and give a function that maps tasks over them with a progress bar.
@@ -110,11 +125,9 @@ def chosen_workers(count: int | None, scheduler: str | None) -> Callable[[], Abs
     """
     if count is not None and scheduler is not None:
         raise ConfigurationError("--workers starts processes here, --scheduler uses a cluster's: give one of them.")
-    if count is not None and count < 1:
-        raise ConfigurationError(f"--workers must be at least 1, got {count}.")
     if scheduler is not None:
         return partial(cluster_at, scheduler)
-    return (lambda: nullcontext(in_turn)) if count is None else partial(workers, count)
+    return (lambda: nullcontext(in_turn)) if count is None else partial(workers, wanted_workers(count))
 
 
 def _nothing(*, progressed: bool) -> None:

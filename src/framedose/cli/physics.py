@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
 
-from framedose.errors import ConfigurationError, FileFormatError
+from framedose.errors import FileFormatError
 
 
 def physics(
@@ -58,11 +58,10 @@ def physics(
     from framedose.study.physics import physics_curves
     from framedose.study.physics_field import PhysicsConfig
     from framedose.study.series import open_series, origin
-    from framedose.workers import cores
+    from framedose.workers import wanted_workers
     from framedose.workers import workers as start
 
-    if workers is not None and workers < 1:
-        raise ConfigurationError(f"--workers must be at least 1, got {workers}.")
+    processes = wanted_workers(workers)
     scored = build(EvaluationConfig, {"threshold": threshold, "high_dose": high_dose}, where="options")
     stored, (recipe, seed) = open_series(series, split), origin(series)
     if stored.split.digest(recipe, seed) != stored.made_from:
@@ -75,7 +74,7 @@ def physics(
     null_frames = max(PhysicsConfig().null_frames, frames)
     chosen = build(PhysicsConfig, {"templates": templates, "null_frames": null_frames}, where="options")
     with ExitStack() as stack:
-        run = stack.enter_context(start(workers or cores()))
+        run = stack.enter_context(start(processes))
         result = physics_curves(recipe, stored.split, scored, chosen, seed=seed, folder=out, run=run)
     found, false = f"{chosen.found:.0%}", f"{chosen.false_share:.0%}"
     print(f"Dose [e/Å2] at which {found} of the particles are found at {false} false fields:")

@@ -144,7 +144,7 @@ def _evaluated(
     from framedose.study.config import study_config
     from framedose.study.evaluate import evaluate, load_predictors
     from framedose.study.series import evaluation_series, open_series
-    from framedose.workers import cores
+    from framedose.workers import wanted_workers
     from framedose.workers import workers as start
 
     recipe = build(DatasetRecipe, merged(study_config(preset).dataset.model_dump(), given), where="recipe")
@@ -155,7 +155,7 @@ def _evaluated(
         recipe,
         seed,
         out / "series",
-        partial(start, workers or cores()),
+        partial(start, wanted_workers(workers)),
         given=given,
         series=evaluation_series(recipe, config),
     )

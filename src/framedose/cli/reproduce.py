@@ -60,22 +60,21 @@ def reproduce(
     from framedose.paper.scales import scale_of
     from framedose.paper.workshop import Workshop
     from framedose.study.recorded import read_series
-    from framedose.workers import cores
+    from framedose.workers import wanted_workers
 
     if not ids:
         for name, result in RESULTS.items():
             print(f"{name:<10} {result.title}")
         return
     chosen, size = chosen_results(ids), scale_of(scale, seed)
-    if workers is not None and workers < 1:
-        raise ConfigurationError(f"--workers must be at least 1, got {workers}.")
+    processes = wanted_workers(workers)
     if series is None and (doses or camera or sampling):
         raise ConfigurationError("--doses, --camera and --sampling describe real micrographs: give them with --series.")
     recorded = None
     if series is not None:
         recorded = read_series([series], sampling=sampling, doses=doses, camera=camera, seed=seed)
     folder = out or Path(f"framedose-reproduction-{scale}")
-    workshop = Workshop(folder, size, processes=workers or cores(), recorded=recorded)
+    workshop = Workshop(folder, size, processes=processes, recorded=recorded)
     record = run(chosen, workshop, scale=scale)
     failed = [name for name in chosen if record[name]["status"] != "done"]
     for name in chosen:

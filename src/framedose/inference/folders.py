@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -11,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from framedose.atomic import locked, write_json
-from framedose.config import digest
+from framedose.atomic import locked, sweep, write_json
+from framedose.config import digest, says
 from framedose.errors import ConfigurationError, FramedoseError, OutputError, OutputExistsError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -66,11 +65,11 @@ def resumable_folder(out: Path, job: Mapping[str, Any], *, kept: str) -> Iterato
     with locked(aside):
         refuse_used_folder(out)  # Another process may have finished it while this one waited for its turn.
         card = {"digest": digest(job)}
-        # Of the same job, all but the files that a killed process was writing aside.
-        same = _same(aside / _CARD, card)
-        _clear(aside, "**/.*" if same else "*")
-        if not same:
+        if not says(aside / _CARD, card):
+            for entry in aside.glob("[!.]*"):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             write_json(aside / _CARD, card)
+        sweep(aside)
         try:
             where = f"What is finished is kept in {str(aside.name)!r}; the same command goes on with it."
             with _clear_errors(out, where):
@@ -93,21 +92,6 @@ def _make(aside: Path, out: Path) -> None:
         raise ConfigurationError(
             f"--out {str(out)!r} cannot be made: {error.strerror}. Choose another --out."
         ) from error
-
-
-def _same(path: Path, card: Mapping[str, Any]) -> bool:
-    try:
-        return bool(json.loads(path.read_text(encoding="utf-8")) == card)
-    except (OSError, ValueError):
-        return False
-
-
-def _clear(folder: Path, pattern: str) -> None:
-    for entry in list(folder.glob(pattern)):
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        elif entry.name != ".lock":
-            entry.unlink(missing_ok=True)
 
 
 def _rename(aside: Path, out: Path) -> None:

@@ -1,5 +1,6 @@
 """A picture of particles through time: area against time or dose, and where they went."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def draw_tracks(
     what
         Its name, with the unit.
     """
-    tracks = [label for frame in labels for label in frame]
-    longest = sorted(sorted(set(tracks)), key=tracks.count, reverse=True)[:_MOST]
+    # Tracks are numbered in the order of appearance, in which a counter keeps those that are seen equally often.
+    counts = Counter(label for frame in labels for label in frame)
+    longest = [track for track, _ in counts.most_common(_MOST)]
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     areas, places = figure.subplots(1, 2)
     for track, colour in zip(sorted(longest), _COLOURS, strict=False):

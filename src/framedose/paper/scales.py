@@ -32,8 +32,8 @@ class Scale(Settings):
 _ALL: dict[str, Any] = {"dataset": {"support_share": 0.0, "vacuum_share": 0.0}}
 
 # Pixels summed 2x2 keep half of the Nyquist frequency, which the statements about MTF1-5 need; kernels of 5x5 then span
-# the paper's 0.6 Å of 9x9. Fields of 27 Å in place of 36 Å, and fewer layers, make thirteen networks an evening of two
-# cores; every network has as many steps.
+# 0.75 Å, where the paper's 9x9 span 0.68 Å. Fields of 27 Å in place of 36 Å, and fewer layers, make thirteen networks
+# an evening of two cores; every network has as many steps.
 _LAPTOP: dict[str, Any] = {
     "dataset": {
         "gpts": 384,

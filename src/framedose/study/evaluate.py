@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from framedose.atomic import locked, sweep, write_json
-from framedose.config import read_json
-from framedose.errors import ConfigurationError, FileFormatError
+from framedose.config import says
+from framedose.errors import ConfigurationError
 from framedose.evaluation.compare import Comparison, compare
 from framedose.evaluation.measure import Measured, measure
 from framedose.evaluation.series import Predict, Series
@@ -175,21 +175,13 @@ def measured_once(
     """Measure a predictor, unless the folder holds what was measured of the same; ``stage`` times it if it is done."""
     path = folder / f"{name}.measured.npz"
     card, known = path.with_suffix(".json"), {**made_from, "threshold": threshold}
-    if not _says(card, known):
+    if not says(card, known):
         with stage():
             # A process killed between the two writes must not leave new numbers under the old card.
             card.unlink(missing_ok=True)
             measure(predict, series, threshold=threshold, label=f"evaluation {name}").save(path)
             write_json(card, known)
     return Measured.load(path)
-
-
-def _says(card: Path, known: Mapping[str, Any]) -> bool:
-    """Return whether a card is there and says this; a damaged one says nothing."""
-    try:
-        return bool(read_json(card) == known)
-    except (OSError, FileFormatError):
-        return False
 
 
 def _middle(series: Series) -> float:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from framedose.networks.kernels import cpu_forward, cpu_team
-from framedose.networks.kernels.cpu_buffer import array, buffer, place
+from framedose.networks.kernels.cpu_buffer import array, buffer, origins, place
 from framedose.networks.kernels.cpu_layout import Layout
 
 BAND = 256
@@ -88,9 +88,8 @@ class _Windows:
     def origins(self) -> npt.NDArray[np.int64]:
         """Where the first pixel of each map is, or would be if its window began there."""
         layout = self._layout
-        image = [layout.halo * layout.stride + layout.left]
         others = self._starts[:-1] - self.lowest * layout.stride + layout.left
-        return np.concatenate([image, others])[np.newaxis].astype(np.int64)
+        return np.concatenate([origins(layout)[0, :1], others])[np.newaxis].astype(np.int64)
 
     def __iter__(self) -> "_Windows":
         self._done = 0

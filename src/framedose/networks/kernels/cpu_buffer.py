@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from framedose.networks.kernels.cpu_layout import Layout
+from framedose.networks.kernels.cpu_layout import Layout, origin
 
 
 def buffer(values: int) -> Tensor:
@@ -27,9 +27,9 @@ def array(tensor: Tensor) -> npt.NDArray[np.float32]:
 
 def origins(layout: Layout) -> npt.NDArray[np.int64]:
     """Return where the first pixel of every map is in a buffer of whole maps, shape (batch, maps)."""
-    count = 1 + layout.layers * layout.growth
-    maps = np.arange(layout.batch * count).reshape(layout.batch, count)
-    return (maps * (layout.height + 2 * layout.halo) + layout.halo) * layout.stride + layout.left
+    images, features = np.arange(layout.batch)[:, None], np.arange(1 + layout.layers * layout.growth)
+    places: npt.NDArray[np.int64] = origin.py_func(layout, images, features)
+    return places
 
 
 def place(x: Tensor, maps: Tensor, layout: Layout) -> None:
