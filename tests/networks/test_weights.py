@@ -1,5 +1,7 @@
 import json
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -114,3 +116,12 @@ def test_failed_write_keeps_the_old_weights(saved, monkeypatch):
     assert path.read_bytes() == before
     assert len(list(path.parent.iterdir())) == 2
     assert torch.is_tensor(next(iter(network.state_dict().values())))
+
+
+def test_loading_weights_does_not_load_the_compiler_of_pytorch():
+    """It takes a second, and its libraries crash beside those of a window that a software renderer draws."""
+    code = (
+        "import sys; from framedose.networks.weights import load_network; load_network('unet'); load_network('msdnet')"
+    )
+    code += "; sys.exit('torch._dynamo' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

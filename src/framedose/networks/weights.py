@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from framedose.area_interval import AreaInterval
 from framedose.atomic import write_aside, write_json
@@ -115,7 +116,7 @@ def save_network(path: str | os.PathLike[str], network: Network, metadata: Weigh
 
 def _filled(config: NetworkConfig, tensors: dict[str, Tensor]) -> Network:
     """Make a network with these weights, but only if they are its own: its .json may claim any size."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         claimed = parameter_count(build_network(config, seed=0))
     held = sum(tensor.numel() for tensor in tensors.values())
     if claimed > held:
@@ -125,6 +126,13 @@ def _filled(config: NetworkConfig, tensors: dict[str, Tensor]) -> Network:
     if not all(bool(torch.isfinite(parameter).all()) for parameter in network.parameters()):
         raise RuntimeError("weights that are not finite")
     return network
+
+
+class _Undrawn(TorchFunctionMode):
+    """Draws no initial weights: on the meta device that loads PyTorch's compiler, which takes seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func is Tensor.normal_ else func(*args, **(kwargs or {}))
 
 
 def load_network(name: str | os.PathLike[str]) -> LoadedNetwork:
