@@ -14,7 +14,7 @@ from PIL import Image
 from framedose.camera.passport import Interval, load_passport, write_passport
 from framedose.cli import main
 from framedose.files import read, write_tiff
-from framedose.inference import batch, frame
+from framedose.inference import batch, kept
 
 
 @pytest.fixture
@@ -289,7 +289,7 @@ class TestFailures:
         def fail(*_):
             raise OSError(28, "No space left on device", "x.tif")
 
-        monkeypatch.setattr(frame, "write_overlay", fail)
+        monkeypatch.setattr(kept, "write_overlay", fail)
         line = fails_late(capsys, "segment", "good.tif", "--network", weights)
         assert "cannot be written: No space left on device" in line
         assert line.endswith("Free some space, or choose another --out.")

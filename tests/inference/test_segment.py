@@ -101,7 +101,7 @@ def test_a_small_field_is_refused_with_the_size_that_would_do(sampling, shape):
 
 
 def test_the_smallest_field_is_accepted():
-    assert predict(micrograph(0.3, (32, 32), ((3, 9), (3, 9))), Brightness()).shape == (32, 32)
+    assert predict(micrograph(0.3, (32, 32), ((3, 9), (3, 9))), Brightness())[0].shape == (32, 32)
 
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.1, 1.5, float("nan")])

@@ -163,7 +163,7 @@ def test_cancel_and_go_on(viewer, panel, series, weights, finished, qtbot, tmp_p
     assert box.shown.stored.indices == [0, 1, 2, 3]
 
     # An export that is cancelled leaves nothing.
-    monkeypatch.setattr("framedose.viewer.export.write_overlay", lambda *_: (panel.tasks._stop.set(), gate.release()))
+    monkeypatch.setattr("framedose.inference.kept.write_overlay", lambda *_: (panel.tasks._stop.set(), gate.release()))
     before = sorted(tmp_path.iterdir())
     box.export(tmp_path / "out")
     finished()

@@ -14,7 +14,8 @@ from framedose.errors import ConfigurationError
 from framedose.files import Frames, read
 from framedose.inference.export import check_movie
 from framedose.inference.folders import refuse_used_folder, resumable_folder
-from framedose.inference.frame import FRAMES, FrameTask, Job, check_frame, is_done, segment_frame
+from framedose.inference.frame import FrameTask, Job, check_frame, segment_frame
+from framedose.inference.kept import FRAMES, KeptFrame, result_name
 from framedose.inference.results import Outputs, SegmentedFrame, write_results
 from framedose.inference.segment import check_options
 from framedose.inference.tables import check_tables
@@ -125,23 +126,24 @@ def segment_files(
             allow_unequal=allow_unequal,
             dose=dose,
             camera=passport,
-            folder=str(folder),
         )
-        tasks = [_tasks(job, frames, digests[str(frames.origin)]) for frames in inputs]
+        tasks = [_tasks(job, frames, digests[str(frames.origin)], folder) for frames in inputs]
         _segment([task for each in tasks for task in each], start_workers)
-        rows = write_results(folder, tasks, [frames.origin.name for frames in inputs], outputs)
+        kept = [[task.kept for task in each] for each in tasks]
+        names = [frames.origin.name for frames in inputs]
+        rows = write_results(folder, kept, names, outputs, threshold=threshold)
         write_json(folder / "segmentation.json", settings)
     return rows
 
 
-def _tasks(job: Job, frames: Frames, sha256: str) -> list[FrameTask]:
-    path, name, total = str(frames.origin.absolute()), _result_name(frames.origin), len(frames)
-    return [FrameTask(job, path, sha256, name, index, total) for index in range(total)]
+def _tasks(job: Job, frames: Frames, sha256: str, folder: Path) -> list[FrameTask]:
+    path, name, total = str(frames.origin.absolute()), result_name(frames.origin), len(frames)
+    return [FrameTask(job, path, sha256, KeptFrame(str(folder), name, index, total)) for index in range(total)]
 
 
 def _segment(tasks: Sequence[FrameTask], start_workers: Callable[[], AbstractContextManager[Runner]]) -> None:
     """Check, then segment, the frames that are not done yet."""
-    left = [task for task in tasks if not is_done(task)]
+    left = [task for task in tasks if not task.kept.done]
     if not left:
         return
     if len(left) <= _MANY:
@@ -166,17 +168,13 @@ def _digest(frames: Frames) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _result_name(path: Path) -> str:
-    return path.name if path.is_dir() else path.stem
-
-
 def _refuse_equal_names(paths: Sequence[Path]) -> None:
     if not paths:
         raise ConfigurationError("No file to segment: name at least one file or folder of frames.")
     seen: dict[str, Path] = {}
     for path in paths:
         # Some file systems do not tell A from a.
-        name = _result_name(path)
+        name = result_name(path)
         other = seen.setdefault(name.casefold(), path)
         if other is not path:
             raise ConfigurationError(

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 COARSEST_SAMPLING = 1.0
 
 
-def predict(micrograph: Micrograph, network: LoadedNetwork) -> npt.NDArray[np.float32]:
-    """Return the probability of particle for every pixel of a micrograph.
+def predict(micrograph: Micrograph, network: LoadedNetwork) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+    """Return the probability of particle for every pixel of a micrograph, and why it may not be trusted.
 
     The image is resampled to the pixel size of the network, predicted as a whole, and the probability resampled back.
 
@@ -35,46 +35,18 @@ def predict(micrograph: Micrograph, network: LoadedNetwork) -> npt.NDArray[np.fl
     -------
     ndarray
         Probability 0..1, shape (y, x) of the micrograph, float32.
+    tuple of str
+        Warnings, one sentence each.
 
     Raises
     ------
     CalibrationError, ImageError
         As :func:`check`.
     """
-    check(micrograph, network)
-    return probability_of(micrograph, network_image(micrograph, network), network)
-
-
-def network_image(micrograph: Micrograph, network: LoadedNetwork) -> npt.NDArray[np.float32]:
-    """Return a micrograph at the network's pixel size."""
+    warnings = check(micrograph, network)
     image, _ = resample(micrograph.image, micrograph.sampling, network.sampling)
-    return image
-
-
-def probability_of(
-    micrograph: Micrograph, image: npt.NDArray[np.float32], network: LoadedNetwork
-) -> npt.NDArray[np.float32]:
-    """Return the probability at a micrograph's own pixels, from its image at the network's."""
-    return resample_to_shape(network.probability(image[np.newaxis])[0], micrograph.image.shape)
-
-
-def check_noise(micrograph: Micrograph, image: npt.NDArray[np.float32], network: LoadedNetwork) -> tuple[str, ...]:
-    """Return a warning where the noise of a micrograph has another colour than that of the training images.
-
-    Coarser pixels than in training are interpolated, which has its own warning (:func:`check`).
-    """
-    trained = network.metadata.noise_fall
-    if trained is None or micrograph.sampling > network.metadata.sampling.high:
-        return ()
-    fall = noise_fall(image)
-    if fall is None or trained.low <= fall <= trained.high:
-        return ()
-    how = "falls faster" if fall < trained.low else "falls less"
-    return (
-        f"the noise {how} towards high frequencies (ln ratio {fall:.2f}) than in the images that network "
-        f"{network.name!r} was trained on ({trained.low:.2f} to {trained.high:.2f}): the camera, or what became of the "
-        "frame, is unlike them",
-    )
+    probability = resample_to_shape(network.probability(image[np.newaxis])[0], micrograph.image.shape)
+    return probability, (*warnings, *_noise(micrograph, image, network))
 
 
 def check(micrograph: Micrograph, network: LoadedNetwork) -> tuple[str, ...]:
@@ -122,6 +94,25 @@ def _outside_training(micrograph: Micrograph, network: LoadedNetwork) -> list[st
             f"{network.name!r} was trained on: {consequence}"
         )
     return warnings
+
+
+def _noise(micrograph: Micrograph, image: npt.NDArray[np.float32], network: LoadedNetwork) -> list[str]:
+    """Return a warning where the noise at the network's pixels has another colour than that of the training images.
+
+    Coarser pixels than in training are interpolated, which has its own warning.
+    """
+    trained = network.metadata.noise_fall
+    if trained is None or micrograph.sampling > network.metadata.sampling.high:
+        return []
+    fall = noise_fall(image)
+    if fall is None or trained.low <= fall <= trained.high:
+        return []
+    how = "falls faster" if fall < trained.low else "falls less"
+    return [
+        f"the noise {how} towards high frequencies (ln ratio {fall:.2f}) than in the images that network "
+        f"{network.name!r} was trained on ({trained.low:.2f} to {trained.high:.2f}): the camera, or what became of the "
+        "frame, is unlike them"
+    ]
 
 
 def _not_raw(micrograph: Micrograph) -> list[str]:

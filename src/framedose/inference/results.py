@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from framedose.inference.export import Images, Movie, write_maps, write_movie
-from framedose.inference.frame import FrameTask, SeenFrame, overlay_path, probabilities, seen
+from framedose.inference.kept import KeptFrame, SeenFrame, probabilities
 from framedose.inference.particles import Particle
 from framedose.inference.tables import Tables, write_table
 from framedose.inference.tracks import Track, link, summarise_tracks
@@ -73,7 +73,12 @@ class Outputs:
 
 
 def write_results(
-    folder: Path, tasks: Sequence[Sequence[FrameTask]], files: Sequence[str], outputs: Outputs
+    folder: Path,
+    inputs: Sequence[Sequence[KeptFrame]],
+    files: Sequence[str],
+    outputs: Outputs,
+    *,
+    threshold: float,
 ) -> list[SegmentedFrame]:
     """Write maps, movies and tables of frames that are all done, and return the lines of ``segmentation.csv``.
 
@@ -81,65 +86,67 @@ def write_results(
     ----------
     folder
         Where.
-    tasks
-        The frames of each input.
+    inputs
+        The frames of each input. Where some are left out, it is no series: there are neither tracks nor sums over them.
     files
         Name of each input.
     outputs
         What is written.
+    threshold
+        Least probability in the mask.
     """
     rows: list[SegmentedFrame] = []
     particles: list[ParticleRow] = []
-    tracks: list[Track] = []
-    for each, file in zip(tasks, files, strict=True):
-        frames = [seen(task) for task in each]
+    tracks: list[Track] | None = None
+    for each, file in zip(inputs, files, strict=True):
+        frames = [frame.seen() for frame in each]
         found = [frame.particles for frame in frames]
-        lines = _rows(file, frames)
-        _write_maps(folder, each, frames[0].sampling, outputs)
+        lines = _rows(file, each, frames)
+        _write_maps(folder, each, frames[0].sampling, outputs, threshold)
         labels: Sequence[Sequence[int | None]] = [[None] * len(frame) for frame in found]
-        if len(each) > 1:
+        if 1 < each[0].total == len(each):
             labels = linked = link(found, outputs.reach)
-            tracks += summarise_tracks(file, found, linked)
+            tracks = [*(tracks or []), *summarise_tracks(file, found, linked)]
             draw_tracks(folder / f"{each[0].name}_tracks.png", found, linked, *_abscissa(lines))
         particles += [
-            ParticleRow(**asdict(particle), file=file, frame=index, particle=place, track=track)
-            for index, (frame, numbers) in enumerate(zip(found, labels, strict=True))
+            ParticleRow(**asdict(particle), file=file, frame=line.frame, particle=place, track=track)
+            for line, frame, numbers in zip(lines, found, labels, strict=True)
             for place, (particle, track) in enumerate(zip(frame, numbers, strict=True))
         ]
         rows += lines
     write_table(folder / "segmentation", SegmentedFrame, rows, outputs.tables)
     write_table(folder / "particles", ParticleRow, particles, outputs.tables)
-    if any(len(each) > 1 for each in tasks):
+    if tracks is not None:
         write_table(folder / "tracks", Track, tracks, outputs.tables)
     return rows
 
 
-def _write_maps(folder: Path, tasks: Sequence[FrameTask], sampling: float, outputs: Outputs) -> None:
-    first = tasks[0]
-    shape = next(probabilities(tasks)).shape
+def _write_maps(folder: Path, frames: Sequence[KeptFrame], sampling: float, outputs: Outputs, threshold: float) -> None:
+    name, shape = frames[0].name, frames[0].probability().shape
     write_maps(
         folder,
-        first.name,
+        name,
         outputs.images,
-        partial(probabilities, tasks),
-        shape=(len(tasks), *shape),
+        partial(probabilities, frames),
+        shape=(len(frames), *shape),
         sampling=sampling,
-        threshold=first.job.threshold,
+        threshold=threshold,
     )
-    if outputs.movie is not None and len(tasks) > 1:
-        write_movie(folder / f"{first.name}_overlay.{outputs.movie}", [overlay_path(task) for task in tasks])
+    if outputs.movie is not None and len(frames) > 1:
+        write_movie(folder / f"{name}_overlay.{outputs.movie}", [frame.overlay for frame in frames])
 
 
-def _rows(file: str, frames: Sequence[SeenFrame]) -> list[SegmentedFrame]:
+def _rows(file: str, kept: Sequence[KeptFrame], frames: Sequence[SeenFrame]) -> list[SegmentedFrame]:
     rows, time, dose = [], 0.0, 0.0
-    timed = all(frame.exposure is not None for frame in frames)
-    dosed = all(frame.dose_per_area is not None for frame in frames)
-    for index, frame in enumerate(frames):
+    whole = kept[0].total == len(kept)
+    timed = whole and all(frame.exposure is not None for frame in frames)
+    dosed = whole and all(frame.dose_per_area is not None for frame in frames)
+    for place, frame in zip(kept, frames, strict=True):
         dose += frame.dose_per_area or 0.0
         rows.append(
             SegmentedFrame(
                 file,
-                index,
+                place.index,
                 frame.area_nm2,
                 frame.area_low_nm2,
                 frame.area_high_nm2,

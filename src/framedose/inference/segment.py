@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from framedose.errors import CalibrationError, ConfigurationError
 from framedose.inference.particles import Particle, find_particles
-from framedose.inference.predict import check, check_noise, network_image, probability_of
+from framedose.inference.predict import predict
 from framedose.micrograph import Micrograph
 
 if TYPE_CHECKING:
@@ -91,10 +91,7 @@ def segment(
         from framedose.networks.weights import load_network  # Loads torch.
 
         network = load_network(network)
-    warnings = check(micrograph, network)
-    seen = network_image(micrograph, network)
-    warnings += check_noise(micrograph, seen, network)
-    probability = probability_of(micrograph, seen, network)
+    probability, warnings = predict(micrograph, network)
     return segmentation_of(probability, network, threshold=threshold, sampling=micrograph.sampling, warnings=warnings)
 
 
@@ -119,7 +116,7 @@ def segmentation_of(
     sampling
         Side of a pixel [Å/px].
     warnings
-        From :func:`framedose.inference.predict.check`; an empty mask is added to them.
+        Those of the same; an empty mask is added to them.
     """
     mask = probability >= threshold
     if not mask.any():

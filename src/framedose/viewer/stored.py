@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
@@ -14,7 +14,8 @@ import zarr
 
 from framedose.camera.passport import CameraPassport
 from framedose.files import Frames
-from framedose.inference.predict import check, predict
+from framedose.inference.frame import dosed
+from framedose.inference.predict import predict
 from framedose.inference.segment import Segmentation, segmentation_of
 from framedose.networks.weights import LoadedNetwork
 
@@ -27,10 +28,10 @@ class Seen:
     """Of the frame."""
     probability: npt.NDArray[np.float32]
     """Shape (y, x)."""
-    dose: float | None
-    """Dose of the frame [e/Å2], where it is known."""
     warnings: tuple[str, ...]
     """Why the result may not be trusted."""
+    dose: float | None
+    """Dose of the frame [e/Å2], where it is known."""
 
 
 def seen(
@@ -57,13 +58,8 @@ def seen(
         Passport that tells the dose from the counts.
     """
     for index in indices:
-        frame = frames[index]
-        if dose is not None:
-            frame = replace(frame, dose_per_area=dose)
-        elif camera is not None:
-            frame = replace(frame, dose_per_area=camera.dose_of(frame))
-        warnings = check(frame, network)
-        yield Seen(index, predict(frame, network), frame.dose_per_area, warnings)
+        frame = dosed(frames[index], dose, camera)
+        yield Seen(index, *predict(frame, network), frame.dose_per_area)
 
 
 class Stored:
