@@ -36,7 +36,8 @@ def segment(
     npy; single frames, stacks, and folders with one frame a file.
 
     For every file NAME the results hold NAME_probability.tif and NAME_mask.tif,
-    of its own shape and pixel size, NAME_overlay.png to look at, and for all
+    of its own shape and pixel size, NAME_overlay.png to look at (of a series
+    NAME_overlay_frame0.png and so on), and for all
     segmentation.csv with the area of the particles in every frame, and the
     interval that holds it in nine of ten frames like those of the training, and
     particles.csv with area, diameter, position and perimeter of each particle.
