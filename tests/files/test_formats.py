@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import h5py
 import mrcfile
@@ -220,14 +221,15 @@ def test_a_pickle_is_never_unpacked(tmp_path, name):
 
 
 MEASURE = """
-import resource, sys
+import sys
+sys.path.insert(0, sys.argv[2])
 from framedose.files import read
-scale = 1024 if sys.platform == "darwin" else 1
+from peak_memory import peak_memory
 frames = read(sys.argv[1], sampling=0.5)
 frames[0]
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 total = sum(float(frames[index].image[7, 7]) for index in range(0, len(frames), 64))
-print(len(frames), total, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 / scale)
+print(len(frames), total, peak_memory() - before)
 """
 
 
@@ -251,7 +253,8 @@ def test_a_stack_of_two_gigabytes_is_not_loaded(tmp_path, name):
                 data[index, 7, 7] = 1
             for number, size in enumerate(shape):
                 group[f"axis-{number}"].attrs["size"] = size
-    done = subprocess.run([sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", MEASURE, str(path), str(Path(__file__).parents[1])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     frames, total, megabytes = (float(word) for word in done.stdout.split())
     assert (frames, total) == (256, 4)

@@ -18,6 +18,9 @@ import numpy as np
 
 from framedose.errors import FramedoseError
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from peak_memory import peak_memory
+
 # A backstop for the machine, far above the bound that the tests hold [bytes].
 ADDRESS_SPACE = 6 << 30
 
@@ -103,8 +106,7 @@ def main():
             # As users have them: a warning of a library is no error.
             warnings.simplefilter("ignore")
             outcome = _tried(kinds[kind], Path(path))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-        print(json.dumps([*outcome, peak]), file=answers, flush=True)
+        print(json.dumps([*outcome, peak_memory()]), file=answers, flush=True)
 
 
 def _tried(opened, path):

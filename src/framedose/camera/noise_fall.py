@@ -5,10 +5,11 @@ import numpy.typing as npt
 import scipy.fft
 
 from framedose.camera.mtf import nyquist_frequencies
+from framedose.camera.spectrum import SMALLEST_TILE, window
 
 # Of the Nyquist frequency. At 0.3 Å/px the fringes of Au, down to d220 = 1.44 Å, lie below 0.42 of it.
 _MIDDLE, _OUTER = (0.5, 0.75), (0.75, 1.0)
-_LEAST_SIDE = 64
+_LEAST_SIDE = 2 * SMALLEST_TILE
 
 
 def noise_fall(image: npt.NDArray[np.floating]) -> float | None:
@@ -31,7 +32,7 @@ def noise_fall(image: npt.NDArray[np.floating]) -> float | None:
     """
     if min(image.shape) < _LEAST_SIDE:
         return None
-    rows, columns = (np.hanning(side + 2)[1:-1].astype(np.float32) for side in image.shape)
+    rows, columns = (window(side).astype(np.float32) for side in image.shape)
     flat = (image - image.mean(dtype=np.float64)).astype(np.float32)
     power = np.abs(scipy.fft.rfft2(flat * rows[:, None] * columns)) ** 2
     q = nyquist_frequencies((image.shape[0], image.shape[1]))
