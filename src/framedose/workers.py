@@ -75,6 +75,8 @@ def workers(count: int) -> Iterator[Runner]:
         raise ConfigurationError(f"workers must be at least 1, got {count}.")
     from distributed import Client, LocalCluster
 
+    # What was under way to a worker at its end is reported when the cluster, and its silence, are gone.
+    logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)
     # Any free port, and no dashboard: several runs on one machine must not meet.
     network = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
     with (

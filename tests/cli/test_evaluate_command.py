@@ -121,14 +121,28 @@ def test_an_experiment_is_planned_from_limits(evaluated, capsys):
 
 
 def test_a_plan_can_simulate_its_own_series(here, capsys):
-    recipe = ["--camera", "counting", "--sampling", "0.2", "--gpts", "128", "--binning", "2", "--margin", "8"]
-    specimen = ["--specimen.radius.low", "4", "--specimen.radius.high", "6", "--preset", "paper"]
+    (here / "recipe.yaml").write_text("preset: paper\nseed: 7\n")
+    recipe = [
+        "recipe.yaml",
+        "--camera",
+        "counting",
+        "--sampling",
+        "0.2",
+        "--gpts",
+        "128",
+        "--binning",
+        "2",
+        "--margin",
+        "8",
+    ]
+    specimen = ["--specimen.radius.low", "4", "--specimen.radius.high", "6"]
     waves = ["--exit_wave.sampling", "0.2", "--exit_wave.band_limit", "1.6", "--structures", "2", "--workers", "1"]
     network = ["--network", "my_filters:spread", "--dose-rate", "100", "--out", "my plan"]
     assert main(["plan", *recipe, *specimen, *waves, *network]) == 0
     assert "100 e/Å2/s" in capsys.readouterr().out
     made = yaml.safe_load((here / "my plan" / "series" / "recipe" / "complete.yaml").read_text())
     assert made["conditions"]["sampling"]["high"] == 0.2
+    assert (made["seed"], made["exit_wave"]["slice_thickness"]) == (7, 1.0)
     assert (here / "my plan" / "limits" / "plan.json").exists()
     assert main(["plan", "my plan/limits", "--dose-rate", "100", "--sampling", "0.1"]) == 2
     assert "give it alone" in capsys.readouterr().err

@@ -1,8 +1,10 @@
 import pytest
 import yaml
 
+from framedose.camera.passport import load_passport
 from framedose.cli import main
 from framedose.dataset.recipe import DatasetRecipe
+from framedose.dataset.store import ImageSet
 from framedose.study.config import study_config
 
 TINY = {
@@ -88,6 +90,17 @@ def test_bad_input_is_one_clear_line_and_writes_nothing(arguments, message, tmp_
     assert error.count("\n") == 1
     assert message in error
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_a_series_has_the_camera_and_the_conditions_that_were_asked_for(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY | {"camera": "mtf1"}))
+    words = ["--series", "ramp", "--frames", "2", "--empty", "1", "--workers", "1", "--out", str(tmp_path / "ramp")]
+    asked = ["--camera", "counting", "--conditions.defocus.high", "150", "--conditions.dose.high", "40"]
+    assert main(["simulate", str(tmp_path / "recipe.yaml"), *words, *asked]) == 0
+    made = yaml.safe_load((tmp_path / "ramp" / "recipe" / "complete.yaml").read_text())
+    assert made["camera"] == load_passport("counting").ranges().model_dump(mode="json")
+    assert made["conditions"]["defocus"] == {"low": 48.0, "high": 150.0, "scale": "linear"}
+    assert list(ImageSet(tmp_path / "ramp" / "images.zarr", "ramp").doses) == [10, 40]
 
 
 def test_an_unreachable_scheduler_is_one_clear_line(tmp_path, monkeypatch, capsys):

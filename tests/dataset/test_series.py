@@ -55,12 +55,35 @@ def test_ramp_rises_evenly_to_the_dose_of_the_experiment():
 
 
 def test_series_need_a_name_and_something_in_them():
-    with pytest.raises(ConfigurationError, match="replica, ramp"):
+    with pytest.raises(ConfigurationError, match="test, replica, ramp"):
         named_series("replika", DatasetRecipe())
     for nothing in ({"structures": 0}, {"frames": 0}):
         with pytest.raises(ConfigurationError, match="at least one"):
             named_series("ramp", DatasetRecipe(), **nothing)
-    assert set(SERIES) == {"replica", "ramp"}
+    assert list(SERIES) == ["test", "replica", "ramp"]
+
+
+def test_a_test_series_draws_what_the_recipe_draws():
+    recipe, split = named_series("test", TINY, structures=3)
+    assert recipe.specimen == TINY.specimen
+    assert recipe.conditions.blur == TINY.conditions.blur
+    assert (split.doses[0], split.doses[-1], split.images) == (10, 1e4, 13)
+    assert split.conditions(recipe, 0, 1, 0).defocus == split.conditions(recipe, 0, 1, 12).defocus
+
+
+@pytest.mark.parametrize("name", ["replica", "ramp"])
+def test_what_was_asked_for_holds_in_place_of_what_the_series_has(name):
+    given = {
+        "camera": {"c0": {"low": 0.7, "high": 0.8}},
+        "conditions": {"defocus": {"low": 100, "high": 101}, "dose": {"low": 20, "high": 80}},
+        "specimen": {"film_share": 1.0},
+    }
+    recipe, split = named_series(name, TINY, frames=4, given=given)
+    assert 0.7 <= split.camera(recipe, 0, 0, 0).c0 <= 0.8
+    assert 100 <= split.conditions(recipe, 0, 0, 0).defocus <= 101
+    assert split.conditions(recipe, 0, 0, 0).blur <= 0.2
+    assert (split.doses[0], split.doses[-1]) == (20, 80)
+    assert (recipe.specimen.film_share, recipe.specimen.free_share) == (1.0, 0.0)
 
 
 @pytest.fixture(scope="module")

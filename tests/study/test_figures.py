@@ -6,7 +6,7 @@ from framedose.evaluation.summary import NetworkResult
 from framedose.study.figures import (
     area_figure,
     detection_figure,
-    f1_figure,
+    headline_figure,
     histograms_figure,
     learning_curves_figure,
     null_figure,
@@ -15,7 +15,15 @@ from framedose.study.figures import (
 )
 from framedose.study.frame_figures import examples_figure, overlay_figure
 
-CURVES = [area_figure, f1_figure, null_figure, detection_figure, outline_figure, reliability_figure, histograms_figure]
+CURVES = [
+    area_figure,
+    headline_figure,
+    null_figure,
+    detection_figure,
+    outline_figure,
+    reliability_figure,
+    histograms_figure,
+]
 
 
 def assert_picture(path):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from framedose.evaluation.summary import NetworkResult
-from framedose.study.figures import area_figure, f1_figure
+from framedose.study.figures import headline_figure, null_figure
 from framedose.study.labels import number
 from framedose.study.report import headline, write_report, write_tables
 
@@ -31,12 +31,12 @@ class Page(HTMLParser):
 
 
 def report(networks, folder, **changes):
-    area_figure(networks, folder / "area.png")
-    f1_figure(networks, folder / "f1.png")
+    headline_figure(networks, folder / "area.png")
+    null_figure(networks, folder / "null.png")
     arguments = {
         "networks": networks,
         "comparisons": {},
-        "figures": [(folder / "area.png", "Area & dose <b>"), (folder / "f1.png", "F1")],
+        "figures": [(folder / "area.png", "Area & dose <b>"), (folder / "null.png", "Null")],
         "settings": SETTINGS,
         "provenance": {"seed": 4, "versions": {"framedose": "0.1.0"}},
         "seconds": {"specimens": 12.4, "total": 754.0},

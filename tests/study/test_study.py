@@ -62,7 +62,7 @@ def numbers(out):
 
 
 def test_the_folder_holds_what_the_readme_promises(finished):
-    for name in ("report.html", "results.json", "curves.csv", "limits.csv", "area.png", "f1.png", "overlays.png"):
+    for name in ("report.html", "results.json", "curves.csv", "limits.csv", "area.png", "overlays.png"):
         assert (finished / name).stat().st_size > 500
     content = json.loads((finished / "results.json").read_text())
     assert content["wall_seconds"] > 0

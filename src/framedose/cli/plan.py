@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from framedose.cli.settings import camera_settings, parse_settings, refuse
+from framedose.cli.settings import RecipeHeader, camera_settings, parse_settings, refuse, split_header
 from framedose.config import build, merged, read_json, read_yaml
 from framedose.errors import ConfigurationError, FileFormatError
 
@@ -38,10 +38,10 @@ def plan(
     camera: str | None = None,
     sampling: float | None = None,
     network: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
-    preset: str = "general",
+    preset: str | None = None,
     structures: int = 20,
     workers: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     out: Path = Path("framedose-plan"),
 ) -> None:
     """Plan an experiment: exposure, frame rate and frames to sum for detection and for segmentation.
@@ -73,13 +73,13 @@ def plan(
     network
         unet, msdnet or a .safetensors file; may be given several times. Both shipped networks by default.
     preset
-        What the recipe starts from.
+        What the recipe starts from: general, if neither this nor the recipe says so.
     structures
         Particles of the simulated series.
     workers
         Processes of the simulation; one for each core by default.
     seed
-        Seed of the simulation.
+        Seed of the simulation; 0 if neither this nor the recipe says so.
     out
         Folder for the simulated series and its evaluation: new, or this plan's own.
     """
@@ -99,7 +99,8 @@ def plan(
             given = merged(given, {"camera": camera_settings(camera)})
         if sampling is not None:
             given = merged(given, {"conditions": {"sampling": {"low": sampling, "high": sampling}}})
-        folder = _evaluated(given, preset, network or ["unet", "msdnet"], structures, workers, seed, out)
+        header, values = split_header(given, preset, seed)
+        folder = _evaluated(header, values, network or ["unet", "msdnet"], structures, workers, out)
     elif changes or camera or sampling or network:
         raise ConfigurationError("The folder of an evaluation has its structures, camera and networks: give it alone.")
     results = folder / "results.json"
@@ -129,12 +130,11 @@ def plan(
 
 
 def _evaluated(
+    header: RecipeHeader,
     given: dict[str, Any],
-    preset: str,
     network: list[str],
     structures: int,
     workers: int | None,
-    seed: int,
     out: Path,
 ) -> Path:
     """Simulate a series, evaluate networks on it, and return the folder of that."""
@@ -147,20 +147,21 @@ def _evaluated(
     from framedose.workers import wanted_workers
     from framedose.workers import workers as start
 
-    recipe = build(DatasetRecipe, merged(study_config(preset).dataset.model_dump(), given), where="recipe")
+    base = study_config(header.preset or "general").dataset.model_dump()
+    recipe = build(DatasetRecipe, merged(base, given), where="recipe")
     counts = {"structures": structures, "support_frames": max(2, structures // 3), "vacuum_frames": 4}
     config = build(EvaluationConfig, counts, where="options")
     predictors = load_predictors(network)
     make_dataset(
         recipe,
-        seed,
+        header.seed,
         out / "series",
         partial(start, wanted_workers(workers)),
-        given=given,
+        given=header.model_dump(exclude_unset=True) | given,
         series=evaluation_series(recipe, config),
     )
     series = open_series(out / "series")
-    evaluate(predictors, series, out / "limits", config=config, seed=seed, pixels_summed=recipe.binning)
+    evaluate(predictors, series, out / "limits", config=config, seed=header.seed, pixels_summed=recipe.binning)
     return out / "limits"
 
 

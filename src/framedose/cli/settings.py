@@ -1,11 +1,29 @@
 """Settings as words of the command line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from framedose.config import merged, parse_yaml
+from pydantic import Field
+
+from framedose.config import Settings, build, merged, parse_yaml
 from framedose.errors import ConfigurationError
+
+
+class RecipeHeader(Settings):
+    """What a recipe file may hold beside the recipe itself."""
+
+    preset: str | None = None
+    """The preset that it starts from."""
+    seed: int = Field(0, ge=0)
+    """Seed of everything random."""
+
+
+def split_header(given: Mapping[str, Any], preset: str | None, seed: int | None) -> tuple[RecipeHeader, dict[str, Any]]:
+    """Return preset and seed, which options say before the recipe does, and the rest of the recipe."""
+    asked = {key: value for key, value in (("preset", preset), ("seed", seed)) if value is not None}
+    header = {key: given[key] for key in ("preset", "seed") if key in given} | asked
+    return build(RecipeHeader, header, where="recipe"), {key: given[key] for key in given if key not in header}
 
 
 def parse_settings(words: Sequence[str], options: Sequence[str]) -> tuple[list[str], dict[str, Any]]:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from cyclopts import Parameter
-from pydantic import Field
 
-from framedose.cli.settings import camera_settings, parse_settings, refuse
-from framedose.config import Settings, build, merged, read_yaml
+from framedose.cli.settings import camera_settings, parse_settings, refuse, split_header
+from framedose.config import build, merged, read_yaml
 from framedose.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def simulate(
     device: Literal["cpu", "cuda"] = "cpu",
     shard: str = "1/1",
     camera: str | None = None,
-    series: Literal["replica", "ramp"] | None = None,
+    series: Literal["test", "replica", "ramp"] | None = None,
     frames: int | None = None,
     particles: int = 1,
     empty: int = 2,
@@ -67,6 +66,8 @@ def simulate(
 
       framedose simulate recipe.yaml --series replica --particles 20 --out replica
 
+      framedose simulate --preset laptop --series ramp --camera my-camera.json --conditions.dose.high 500 --out ramp
+
     Parameters
     ----------
     out
@@ -87,10 +88,12 @@ def simulate(
         Passport of the camera, from "framedose calibrate", or a shipped one: mtf1 to mtf5, oneview, counting,
         merlin200, merlin300.
     series
-        Make, in place of a dataset to train on, the paper's replica of its experiment (A.4: 10 to 1e4 e/Å2) or a
-        dose ramp (10 to 1300 e/Å2) of particles like the recipe's.
+        Make, in place of a dataset to train on, particles like the recipe's at rising dose: the paper's replica of its
+        experiment (A.4: 10 to 1e4 e/Å2), or a ramp (10 to 1300 e/Å2) under the same conditions, or a test under those
+        of the recipe (10 to 1e4 e/Å2). --camera and dotted names on the command line hold in all of them, and
+        --conditions.dose.low and high are the ends.
     frames
-        Frames of each particle in a series; by default 1000 in the replica and 130 in the ramp.
+        Frames of each particle in a series; by default 1000 in the replica, 130 in the ramp and 13 in the test.
     particles
         Particles in a series; the paper has one.
     empty
@@ -105,33 +108,28 @@ def simulate(
             "framedose simulate needs a RECIPE.yaml or --preset; --print-recipe > recipe.yaml gives one to start from."
         )
     given = read_yaml(files[0], name="The recipe") if files else {}
-    given = merged(merged(given, {"camera": camera_settings(camera)} if camera else {}), changes)
-    given |= {key: value for key, value in (("preset", preset), ("seed", seed)) if value is not None}
-    header = build(_Header, {key: given[key] for key in ("preset", "seed") if key in given}, where="recipe")
-    recipe = _recipe(header.preset, {key: value for key, value in given.items() if key not in ("preset", "seed")})
+    asked = merged({"camera": camera_settings(camera)} if camera else {}, changes)
+    header, values = split_header(given, preset, seed)
+    part = _series(series, _recipe(header.preset, values), particles, frames, empty, asked) if series else None
+    values = merged(values, asked)
+    recipe = part[0] if part else _recipe(header.preset, values)
     if print_recipe:
         content = {"seed": header.seed, **recipe.model_dump(mode="json")}
         print(yaml.safe_dump(content, sort_keys=False), end="")
         return
-    part = _series(series, recipe, particles, frames, empty) if series else None
+    given = header.model_dump(exclude_unset=True) | values
     _make(recipe, header.seed, out, workers, scheduler, device, shard, given, part)
 
 
-def _series(name: str, recipe: DatasetRecipe, particles: int, frames: int | None, empty: int) -> Part:
+def _series(
+    name: str, recipe: DatasetRecipe, particles: int, frames: int | None, empty: int, asked: dict[str, Any]
+) -> Part:
     from framedose.dataset.series import named_series
 
     if empty < 0:
         raise ConfigurationError(f"--empty must be at least 0, got {empty}.")
-    return named_series(name, recipe, structures=particles, frames=frames, supports=empty, vacuum=empty)
-
-
-class _Header(Settings):
-    """What a recipe file may hold beside the recipe itself."""
-
-    preset: str | None = None
-    """The preset that it starts from."""
-    seed: int = Field(0, ge=0)
-    """Seed of everything random."""
+    counts = {"structures": particles, "supports": empty, "vacuum": empty}
+    return named_series(name, recipe, frames=frames, given=asked, **counts)
 
 
 def _recipe(preset: str | None, given: dict[str, Any]) -> DatasetRecipe:

@@ -35,6 +35,7 @@ _STYLES = [
     ("#E69F00", "--", "P"),
 ]
 _DASHES = (0, (5, 4))
+_OBSERVER = "physics: observer of the same task"
 
 
 def area_figure(networks: Networks, path: str | Path, physics: PhysicsResult | None = None) -> None:
@@ -45,33 +46,29 @@ def area_figure(networks: Networks, path: str | Path, physics: PhysicsResult | N
     the greatest mean area from there on. What physics allows is black: the area that the observer of the same task
     sees, and, thin, the doses of detection where the signal is known exactly.
     """
-    figure, axes = _canvas("predicted area / true area")
-    _draw_converged(axes, networks)
-    if physics is not None:
-        _draw_physics(axes, physics)
-    axes.axhline(0.5, color="0.45", linewidth=0.8)
-    for name, style in zip(networks, cycle(_STYLES), strict=False):
-        result = networks[name]
-        _draw_band(axes, result.curves.doses, result.curves.area_ratio, style, _area_label(name, result))
-        if result.dose_50_area.value is not None:
-            axes.axvline(result.dose_50_area.value, color=style[0], linestyle=_DASHES, linewidth=1.2)
-    # Filters can call several times the particle's area particle; the networks would be lost at the bottom.
-    axes.set_ylim(0, min(axes.get_ylim()[1], 2))
+    figure, axes = _canvas()
+    _draw_area(axes, networks, physics)
     # Beside filters and physics there are more lines than fit between the curves.
     figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=8)
     write_figure(figure, path)
 
 
-def f1_figure(networks: Networks, path: str | Path) -> None:
-    """Draw the mean F1 against dose, above that of a mask that calls every pixel particle."""
-    figure, axes = _canvas("F1 (mean over structures)")
-    for name, style in zip(networks, cycle(_STYLES), strict=False):
-        curves = networks[name].curves
-        _draw_band(axes, curves.doses, curves.f1, style, network_label(name))
-    curves = next(iter(networks.values())).curves
-    axes.plot(curves.doses, curves.f1_all_particle, color="0.45", linestyle=":", label="every pixel called particle")
-    axes.set_ylim(0, 1.02)
-    axes.legend(frameon=False, loc="lower right", fontsize=9)
+def headline_figure(networks: Networks, path: str | Path, physics: PhysicsResult | None = None) -> None:
+    """Draw area and F1 against dose side by side, with one legend: what networks reach, and what physics allows.
+
+    On the left is what :func:`area_figure` draws; dotted on the right, a mask that calls every pixel particle.
+    """
+    figure = Figure(figsize=(11.0, 4.8), layout="constrained")
+    area, f1 = figure.subplots(1, 2)
+    _draw_area(area, networks, physics)
+    _draw_f1(f1, networks, physics)
+    lines = dict(zip(*reversed(f1.get_legend_handles_labels()), strict=True))
+    lines |= dict(zip(*reversed(area.get_legend_handles_labels()), strict=True))
+    # Of a network the legend has the line with its limit only.
+    limits = {name: _area_label(name, result) for name, result in networks.items()}
+    plain = {network_label(name) for name in limits} - set(limits.values())
+    kept = {label: line for label, line in lines.items() if label not in plain}
+    figure.legend(kept.values(), kept.keys(), frameon=False, loc="outside lower center", ncols=3, fontsize=8)
     write_figure(figure, path)
 
 
@@ -202,12 +199,38 @@ def _area_label(name: str, result: NetworkResult) -> str:
     return f"{network_label(name)}, 50 % of the area {'≤' if limit.at_or_below else 'at'} {number(limit.value)} e/Å²"
 
 
-def _canvas(label: str) -> tuple[Figure, Axes]:
+def _canvas() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7.6, 4.4), layout="constrained")
-    axes = figure.subplots()
+    return figure, figure.subplots()
+
+
+def _draw_area(axes: Axes, networks: Networks, physics: PhysicsResult | None) -> None:
     _draw_dose_axis(axes)
-    axes.set_ylabel(label)
-    return figure, axes
+    axes.set_ylabel("predicted area / true area")
+    _draw_converged(axes, networks)
+    if physics is not None:
+        _draw_physics(axes, physics)
+    axes.axhline(0.5, color="0.45", linewidth=0.8)
+    for name, style in zip(networks, cycle(_STYLES), strict=False):
+        result = networks[name]
+        _draw_band(axes, result.curves.doses, result.curves.area_ratio, style, _area_label(name, result))
+        if result.dose_50_area.value is not None:
+            axes.axvline(result.dose_50_area.value, color=style[0], linestyle=_DASHES, linewidth=1.2)
+    # Filters can call several times the particle's area particle; the networks would be lost at the bottom.
+    axes.set_ylim(0, min(axes.get_ylim()[1], 2))
+
+
+def _draw_f1(axes: Axes, networks: Networks, physics: PhysicsResult | None) -> None:
+    _draw_dose_axis(axes)
+    axes.set(ylim=(0, 1.02), ylabel="F1 (mean over structures)")
+    if physics is not None:
+        seen = physics.segmentation
+        axes.plot(seen.doses, seen.f1.mean, color="black", linewidth=1.8, label=_OBSERVER)
+    for name, style in zip(networks, cycle(_STYLES), strict=False):
+        curves = networks[name].curves
+        _draw_band(axes, curves.doses, curves.f1, style, network_label(name))
+    curves = next(iter(networks.values())).curves
+    axes.plot(curves.doses, curves.f1_all_particle, color="0.45", linestyle=":", label="every pixel called particle")
 
 
 def _draw_dose_axis(axes: Axes) -> None:
@@ -229,9 +252,7 @@ def _draw_band(axes: Axes, doses: list[float], band: Band, style: tuple[str, str
 
 def _draw_physics(axes: Axes, physics: PhysicsResult) -> None:
     seen = physics.segmentation
-    axes.plot(
-        seen.doses, seen.area_ratio.mean, color="black", linewidth=1.8, label="physics: observer of the same task"
-    )
+    axes.plot(seen.doses, seen.area_ratio.mean, color="black", linewidth=1.8, label=_OBSERVER)
     known = {"likelihood ratio": physics.likelihood_ratio, "prewhitening": physics.prewhitening}
     for (name, curve), line in zip(known.items(), (":", "-."), strict=True):
         if curve.dose.value is not None:

@@ -11,9 +11,8 @@ import numpy as np
 from framedose.evaluation.series import Predict
 from framedose.evaluation.summary import NetworkResult
 from framedose.study.figures import (
-    area_figure,
     detection_figure,
-    f1_figure,
+    headline_figure,
     histograms_figure,
     learning_curves_figure,
     null_figure,
@@ -29,8 +28,10 @@ if TYPE_CHECKING:
 
 _COLUMNS = 5
 _CURVES: dict[str, tuple[Callable[..., None], str]] = {
-    "area": (area_figure, "Segmented area against frame dose. Bands are bootstrap intervals over structures."),
-    "f1": (f1_figure, "F1 against frame dose, beside that of a mask that calls every pixel particle."),
+    "area": (
+        headline_figure,
+        "Segmented area and F1 against frame dose. Bands are bootstrap intervals over structures.",
+    ),
     "null": (null_figure, "Null test: what the networks call particle on frames that have none."),
     "detection": (detection_figure, "Objects: particles that are found, and objects that are none."),
     "outline": (outline_figure, "How far predicted outlines lie from the true ones, and over-segmentation."),
@@ -47,7 +48,7 @@ def draw_curves(
 ) -> list[tuple[Path, str]]:
     """Draw every curve into ``folder`` and return each figure with its caption, in the order of the report."""
     for name, (draw, _) in _CURVES.items():
-        draw(results, folder / f"{name}.png", **({"physics": physics} if physics and name == "area" else {}))
+        draw(results, folder / f"{name}.png", **({"physics": physics} if physics and draw is headline_figure else {}))
     return [(folder / f"{name}.png", caption) for name, (_, caption) in _CURVES.items()]
 
 

@@ -72,20 +72,20 @@ _REAL_FRAMES: dict[str, Any] = {"disturb": {"background": 0.5, "coarse_share": 0
 # pixel size, and the MTF is wider than Table 3, as it is in units of their different Nyquist frequencies.
 _GENERAL: dict[str, Any] = {
     "dataset": {
-        "structures": 1200,
-        "validation_structures": 40,
-        "image_epochs": 6,
+        "structures": 1400,
+        "validation_structures": 60,
+        "image_epochs": 12,
         "support_share": 0.12,
         "vacuum_share": 0.08,
         "gpts": 320,
         "margin": 16,
         "binning": 2,
         "specimen": {
-            "radius": {"low": 9.0, "high": 30.0, "scale": "log"},
+            "radius": {"low": 5.0, "high": 30.0, "scale": "log"},
             "max_particles": 4,
             "free_share": 0.3,
-            "on_zone_share": 0.85,
-            "film": {"low": 15.0, "high": 40.0},
+            "on_zone_share": 0.6,
+            "film": {"low": 15.0, "high": 50.0},
             "film_share": 0.4,
             "whole": False,
         },
@@ -93,19 +93,19 @@ _GENERAL: dict[str, Any] = {
         "conditions": {
             "defocus": {"low": -250.0, "high": 250.0},
             "sampling": {"low": 0.13, "high": 0.17},
-            "dose": {"low": 20.0, "high": 3e4, "scale": "log"},
+            "dose": {"low": 8.0, "high": 3e4, "scale": "log"},
         },
-        "camera": {"c0": {"low": 0.2, "high": 0.9}, "c3": {"low": 1.5, "high": 5.0}},
+        "camera": {"c0": {"low": 0.2, "high": 1.2}, "c3": {"low": 1.5, "high": 5.0}},
     },
     # The shipped networks went on from those of the preset laptop (--start-from), for as many steps. No batch
     # normalisation: with it the same masks have probabilities nearer to the middle (docs/training.md).
     "unet": {
         "network": {"width": 8, "convolutions": 2, "normalise_window": 165},
-        "training": {"steps": 11000, "batch": 4, "validate_every": 500, **_COSINE, **_REAL_FRAMES},
+        "training": {"steps": 24000, "batch": 4, "validate_every": 1000, **_COSINE, **_REAL_FRAMES},
     },
     "msdnet": {
         "network": {"activation": "leaky_relu", "negative_slope": 0.1, "normalise_window": 165},
-        "training": {"steps": 3200, "batch": 3, "validate_every": 400, **_COSINE, **_REAL_FRAMES},
+        "training": {"steps": 5500, "batch": 3, "validate_every": 500, **_COSINE, **_REAL_FRAMES},
     },
     "evaluation": {"structures": 40},
 }

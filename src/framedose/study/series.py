@@ -16,9 +16,6 @@ from framedose.evaluation.summary import EvaluationConfig
 from framedose.study.config import StudyConfig
 from framedose.study.training import TrainingData
 
-# In the order in which a folder is searched for one.
-_NAMES = ("test", *SERIES)
-
 
 def evaluation_series(recipe: DatasetRecipe, config: EvaluationConfig) -> Part:
     """Return the recipe and the split of the unseen structures, each with one draw of its conditions at all doses."""
@@ -93,7 +90,7 @@ def open_series(folder: Path, name: str | None = None) -> StoredSeries:
         raise FileFormatError(
             f"{str(folder)!r} holds no dataset: make one with framedose simulate --series."
         ) from error
-    chosen = name or next((known for known in _NAMES if known in found), None)
+    chosen = name or next((known for known in SERIES if known in found), None)
     if chosen is None or chosen not in found:
         raise FileFormatError(
             f"{str(folder)!r} holds {', '.join(sorted(found)) or 'nothing'}, and no series "
