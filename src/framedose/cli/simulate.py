@@ -128,8 +128,7 @@ def _series(
 
     if empty < 0:
         raise ConfigurationError(f"--empty must be at least 0, got {empty}.")
-    counts = {"structures": particles, "supports": empty, "vacuum": empty}
-    return named_series(name, recipe, frames=frames, given=asked, **counts)
+    return named_series(name, recipe, structures=particles, frames=frames, supports=empty, vacuum=empty, given=asked)
 
 
 def _recipe(preset: str | None, given: dict[str, Any]) -> DatasetRecipe:

@@ -20,8 +20,14 @@ from framedose.study.training import TrainingData
 def evaluation_series(recipe: DatasetRecipe, config: EvaluationConfig) -> Part:
     """Return the recipe and the split of the unseen structures, each with one draw of its conditions at all doses."""
     if config.series != "test":
-        counts = {"structures": config.structures, "supports": config.support_frames, "vacuum": config.vacuum_frames}
-        return named_series(config.series, recipe, frames=config.frames, **counts)
+        return named_series(
+            config.series,
+            recipe,
+            structures=config.structures,
+            frames=config.frames,
+            supports=config.support_frames,
+            vacuum=config.vacuum_frames,
+        )
     doses = tuple(config.doses.values().tolist())
     kinds = make_kinds(config.structures, config.support_frames, config.vacuum_frames)
     return recipe, Split("test", kinds, len(doses), doses)
