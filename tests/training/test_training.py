@@ -219,9 +219,9 @@ def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(squares, tmp_pa
     path = tmp_path / "c.safetensors"
     normal = loop.loss_of
 
-    def steep(logits, labels):
+    def steep(logits, labels, weight):
         # Finite itself; the derivative of the root at zero is not.
-        return normal(logits, labels) + ((0 * logits).abs().sqrt().mean() if path.exists() else 0)
+        return normal(logits, labels, weight) + ((0 * logits).abs().sqrt().mean() if path.exists() else 0)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "loss_of", steep)
@@ -324,10 +324,10 @@ def test_a_full_device_is_a_clear_error_and_loses_nothing(squares, tmp_path, mon
     path = tmp_path / "c.safetensors"
     normal = loop.loss_of
 
-    def full(logits, labels):
+    def full(logits, labels, weight):
         if path.exists():
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return normal(logits, labels)
+        return normal(logits, labels, weight)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "loss_of", full)

@@ -30,6 +30,9 @@ class TrainingConfig(Settings):
     """Draw a new image of every field in every epoch, from its exit wave, in place of the stored image epochs."""
     disturb: Disturbances = Disturbances()
     """What is added to the training images that the simulation has not."""
+    particle_weight: float = Field(1.0, gt=0)
+    """How much more a pixel of the particle counts in the loss than any other; above 1 the masks of one threshold are
+    larger, and the probability is no share of particle any more."""
     average: float | None = Field(None, gt=0, lt=1)
     """Decay per step of a running average of the weights, such as 0.999; that average is validated and kept."""
     patience: int | None = Field(None, ge=1)

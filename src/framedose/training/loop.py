@@ -200,7 +200,7 @@ class _Run:
 
     def _step(self, step: int, images: Tensor, labels: Tensor) -> None:
         logits = self._network(normalise(images, self._window))
-        loss = loss_of(logits, labels).mean()
+        loss = loss_of(logits, labels, self._config.particle_weight).mean()
         both = torch.stack([loss.detach(), scores_of(logits, labels).mean()])
         value, score = self._fabric.all_reduce(both, reduce_op="mean").tolist()
         if not math.isfinite(value):
@@ -252,9 +252,9 @@ class _Run:
         for images, labels in self._held_out:
             with self._fabric.autocast():
                 logits = network(normalise(images.to(device), self._window)).float()
-            for position, values in enumerate(
-                (loss_of(logits, labels.to(device)), scores_of(logits, labels.to(device)))
-            ):
+            truth = labels.to(device)
+            losses = loss_of(logits, truth, self._config.particle_weight)
+            for position, values in enumerate((losses, scores_of(logits, truth))):
                 sums[position] += values.double().sum()
         network.train()
         loss, score = (self._fabric.all_reduce(sums, reduce_op="sum") / self._count).tolist()

@@ -11,8 +11,11 @@ THRESHOLD = 0.9
 PARTICLE = 1
 
 
-def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean loss of every image, shape (n,): binary or categorical cross entropy.
+def loss_of(logits: Tensor, labels: Tensor, particle_weight: float = 1.0) -> Tensor:
+    r"""Return the mean loss of every image, shape (n,): binary or categorical cross entropy.
+
+    A pixel of the particle counts ``particle_weight`` times, which moves what the network learns to say where the share
+    of particle is :math:`p` to :math:`w p / (w p + 1 - p)`.
 
     Parameters
     ----------
@@ -20,12 +23,15 @@ def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
         Shape (n, classes, y, x).
     labels
         Shape (n, y, x): bool for one class; 0 vacuum, 1 particle, 2 support for three.
+    particle_weight
+        Weight of the pixels of the particle.
     """
     if logits.shape[1] == 1:
         pixels = F.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype), reduction="none")
     else:
         pixels = F.cross_entropy(logits, labels.long(), reduction="none")
-    return pixels.mean(dim=(1, 2))
+    weights = torch.where(labels == PARTICLE, particle_weight, 1.0)
+    return (weights * pixels).mean(dim=(1, 2))
 
 
 @torch.no_grad()
