@@ -118,7 +118,7 @@ def _child(words: Sequence[str], folder: Path, log: Path, workers: bool) -> int:
 @contextmanager
 def _no_workers() -> Iterator[None]:
     """Let simulations run their tasks in their own process."""
-    from framedose.dataset import workers
+    from framedose import workers
     from framedose.study import run as study
 
     def alone(_: int) -> AbstractContextManager[workers.Runner]:

@@ -56,8 +56,8 @@ def evaluate(
     inputs
         Folder of a simulated series, or files and folders of micrographs.
     network
-        unet, msdnet, a .safetensors or .onnx file, or MODULE:FUNCTION; LABEL=... names it. May be given several times.
-        Both shipped networks by default.
+        best, unet, msdnet, a .safetensors or .onnx file, or MODULE:FUNCTION; LABEL=... names it. May be given several
+        times. All shipped networks by default.
     baselines
         Folder of a dataset or a study: evaluate the three classical filters too, tuned on its validation images.
     physics
@@ -109,7 +109,7 @@ def evaluate(
         return
     if len(inputs) == 1 and (inputs[0] / "images.zarr").exists():
         series, (recipe, _) = open_series(inputs[0], split), origin(inputs[0])
-        predictors = load_predictors(network or ["unet", "msdnet"])
+        predictors = load_predictors(network)
         if baselines is not None:
             predictors |= tuned_baselines(baselines, threshold=threshold)
         allowed = None if physics is None else load_physics(physics)
@@ -120,7 +120,7 @@ def evaluate(
                 "--baselines goes with a simulated series, whose validation images they are tuned on."
             )
         recorded = read_series(inputs, sampling=sampling, doses=doses, camera=camera, seed=seed)
-        predictors = load_predictors(network or ["unet", "msdnet"])
+        predictors = load_predictors(network)
         results = run(predictors, recorded, out, config=config, seed=seed, truth_frames=truth_frames)
     for name, result in results["networks"].items():
         print(headline(name, NetworkResult.model_validate(result)))
@@ -144,7 +144,7 @@ def _labelled(
     from framedose.study.labels import network_label, number
 
     refuse_used_folder(out)
-    predictors = load_predictors(network or ["unet", "msdnet"])
+    predictors = load_predictors(network)
     with new_folder(out) as folder:
         means = evaluate_labelled(
             predictors,

@@ -71,7 +71,7 @@ def plan(
     sampling
         Pixel size of the camera in Å.
     network
-        unet, msdnet or a .safetensors file; may be given several times. Both shipped networks by default.
+        best, unet, msdnet or a .safetensors file; may be given several times. All shipped networks by default.
     preset
         What the recipe starts from: general, if neither this nor the recipe says so.
     structures
@@ -100,7 +100,7 @@ def plan(
         if sampling is not None:
             given = merged(given, {"conditions": {"sampling": {"low": sampling, "high": sampling}}})
         header, values = split_header(given, preset, seed)
-        folder = _evaluated(header, values, network or ["unet", "msdnet"], structures, workers, out)
+        folder = _evaluated(header, values, network, structures, workers, out)
     elif changes or camera or sampling or network:
         raise ConfigurationError("The folder of an evaluation has its structures, camera and networks: give it alone.")
     results = folder / "results.json"
@@ -132,7 +132,7 @@ def plan(
 def _evaluated(
     header: RecipeHeader,
     given: dict[str, Any],
-    network: list[str],
+    network: list[str] | None,
     structures: int,
     workers: int | None,
     out: Path,

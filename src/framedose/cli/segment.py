@@ -17,7 +17,7 @@ _MOST_LINES = 20
 def segment(
     *files: Path,
     sampling: float | None = None,
-    network: str = "unet",
+    network: str = "best",
     threshold: float = 0.9,
     dose: float | None = None,
     camera: str | None = None,
@@ -64,7 +64,7 @@ def segment(
     sampling
         Pixel size in Å per pixel, of all files. Needed where a file has none, such as PNG and npy.
     network
-        unet or msdnet, as shipped, or the path of a .safetensors file of your own.
+        best, unet or msdnet, as shipped, or the path of a .safetensors file of your own.
     threshold
         Least probability, between 0 and 1, for a pixel to belong to a particle.
     dose

@@ -17,7 +17,7 @@ def titrate(
     *,
     camera: str,
     doses: str,
-    network: str = "unet",
+    network: str = "best",
     threshold: float = 0.9,
     dose: float | None = None,
     sampling: float | None = None,
@@ -50,7 +50,7 @@ def titrate(
     doses
         Doses in e/Å2, separated by commas, each at most a tenth of that of the frame.
     network
-        unet or msdnet, as shipped, or the path of a .safetensors file of your own.
+        best, unet or msdnet, as shipped, or the path of a .safetensors file of your own.
     threshold
         Least probability, between 0 and 1, for a pixel to belong to a particle.
     dose

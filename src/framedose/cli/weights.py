@@ -50,7 +50,7 @@ def show_weights(network: str, *, as_json: Annotated[bool, Parameter(name="--jso
     Parameters
     ----------
     network
-        unet or msdnet, as shipped, or the path of a .safetensors file.
+        best, unet or msdnet, as shipped, or the path of a .safetensors file.
     as_json
         Print JSON, with all digits, in place of YAML.
     """
@@ -74,7 +74,7 @@ def export_weights(network: str, *, onnx: Path) -> None:
     Parameters
     ----------
     network
-        unet or msdnet, as shipped, or the path of a .safetensors file.
+        best, unet or msdnet, as shipped, or the path of a .safetensors file.
     onnx
         File to write, .onnx. An existing one is replaced.
     """

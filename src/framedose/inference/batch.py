@@ -29,7 +29,7 @@ _MANY = 50
 def segment_files(
     files: Sequence[str | Path],
     *,
-    network: str | Path = "unet",
+    network: str | Path = "best",
     sampling: float | None = None,
     threshold: float = 0.9,
     dose: float | None = None,
@@ -54,7 +54,7 @@ def segment_files(
     files
         What :func:`framedose.read` reads: files, single frames or stacks, and folders of frames.
     network
-        ``"unet"``, ``"msdnet"``, or the path of a weights file.
+        ``"best"``, ``"unet"``, ``"msdnet"``, or the path of a weights file.
     sampling
         Side of a pixel [Å/px] of all files; None takes it from each file.
     threshold

@@ -46,7 +46,7 @@ class Segmentation:
 
 def segment(
     image: Micrograph | npt.NDArray[Any],
-    network: LoadedNetwork | str | Path = "unet",
+    network: LoadedNetwork | str | Path = "best",
     *,
     threshold: float = 0.9,
     sampling: float | None = None,
@@ -59,7 +59,7 @@ def segment(
     image
         A frame of :func:`framedose.read`, any quantity; or an array (y, x), together with ``sampling``.
     network
-        ``"unet"``, ``"msdnet"``, the path of a weights file, or, to load it once for many frames, what
+        ``"best"``, ``"unet"``, ``"msdnet"``, the path of a weights file, or, to load it once for many frames, what
         :func:`framedose.load_network` returns.
     threshold
         Least probability of a pixel in the mask, between 0 and 1.

@@ -26,7 +26,8 @@ from framedose.networks.tiles import in_tiles
 from framedose.networks.unet import UNet
 from framedose.provenance import file_digest
 
-SHIPPED = ("unet", "msdnet")
+# The first one is what is taken where nobody says which.
+SHIPPED = ("best", "unet", "msdnet")
 # Images of one call of a network: bounds the memory.
 _BATCH_PIXELS = 1 << 18
 # A U-net sees a larger image in tiles: its maps would take 2 GB and more. The MSD-net bounds its memory itself.
@@ -141,7 +142,7 @@ def load_network(name: str | os.PathLike[str]) -> LoadedNetwork:
     Parameters
     ----------
     name
-        ``"unet"``, ``"msdnet"``, or the path of a .safetensors file that has its .json beside it.
+        ``"best"``, ``"unet"``, ``"msdnet"``, or the path of a .safetensors file that has its .json beside it.
 
     Raises
     ------

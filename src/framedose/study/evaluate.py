@@ -19,6 +19,7 @@ from framedose.evaluation.compare import Comparison, compare
 from framedose.evaluation.measure import Measured, measure
 from framedose.evaluation.series import Predict, Series
 from framedose.evaluation.summary import EvaluationConfig, NetworkResult, summarise
+from framedose.networks.weights import SHIPPED
 from framedose.provenance import versions
 from framedose.study.claim import claim
 from framedose.study.labels import network_label
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 CARD = "evaluation.json"
 
 
-def load_predictors(names: Sequence[str]) -> dict[str, Predictor]:
-    """Return predictors by label: ``LABEL=NAME``, or the name's own.
+def load_predictors(names: Sequence[str] | None) -> dict[str, Predictor]:
+    """Return predictors by label: ``LABEL=NAME``, or the name's own; without names the shipped networks.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def load_predictors(names: Sequence[str]) -> dict[str, Predictor]:
         If two have the same label.
     """
     predictors: dict[str, Predictor] = {}
-    for name in names:
+    for name in names or SHIPPED:
         label, equals, path = name.partition("=")
         predictor = load_predictor(path if equals else name)
         label = label if equals else predictor.name
