@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from framedose.config import Range, Settings
 
-# Knots per side of a random background: its features are as large as a fifth of the image.
-_KNOTS = 5
+# Knots per side of a random background: a slope. One that were uneven on the scale of a particle would teach that the
+# darkness of a particle, all that is seen of one far off its zone axis, means nothing.
+_KNOTS = 2
 
 
 class Disturbances(Settings):
