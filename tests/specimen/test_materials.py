@@ -49,6 +49,42 @@ def test_particles_have_the_lattice_of_their_element(element, lattice, bond, nei
     assert np.ptp(atoms.positions, axis=0).min() > 10
 
 
+def twins(atoms):
+    """Return where the atoms are whose twelve bonds have no centre of symmetry, (n, 3), and how many have twelve.
+
+    At a coherent twin plane of fcc every atom keeps its twelve bonds, but it is as in hcp.
+    """
+    first, vectors, distance = neighbor_list("iDd", atoms, 1.2 * 4.08 / np.sqrt(2))
+    assert distance == pytest.approx(np.full(len(distance), 4.08 / np.sqrt(2)), rel=1e-6)
+    whole = np.flatnonzero(np.bincount(first, minlength=len(atoms)) == 12)
+    bonds = np.stack([vectors[first == atom] for atom in whole])
+    opposite = np.linalg.norm(bonds[:, :, None] + bonds[:, None], axis=-1).min(axis=-1) < 0.1
+    return atoms.positions[whole][~opposite.all(axis=-1)], len(whole)
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_twins_are_close_packed_about_parallel_layers_of_mirror_symmetry(index):
+    gold, fcc = unit_cell("Au", None, None), LATTICES["fcc"]
+    atoms = nanoparticle(gold, fcc, 14.0, 0.1, None, generator(0, "twin", index), cut=False, twinned=True)
+    found, count = twins(atoms)
+    assert 10 < len(found) < 0.5 * count
+    normals = np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [1, -1, -1]]) / np.sqrt(3)
+    heights = found @ (normals @ orientation(gold, fcc.zone, fcc.interface).T).T
+    layers = [np.unique(column.round(3)) for column in heights.T]
+    assert 1 <= min(map(len, layers)) <= 3
+
+
+def test_twins_are_there_for_the_share_that_is_asked_for():
+    def is_twinned(index, **settings):
+        found = build(index, support="none", **settings).atoms
+        found.pbc = False
+        return len(twins(found)[0]) > 0
+
+    assert not any(is_twinned(index) for index in range(10))
+    share = np.mean([is_twinned(index, twinned_share=0.4) for index in range(60)])
+    assert share == pytest.approx(0.4, abs=4 * np.sqrt(0.24 / 60))
+
+
 def test_zone_axis_is_along_the_beam_and_interface_across_it():
     unit = bulk("Ti")  # Hexagonal: directions and planes of the same indices differ.
     turn = orientation(unit, (1, 0, 0), (0, 0, 1))
@@ -111,6 +147,7 @@ def test_strain_stretches_the_particle_only():
         ({"zone_axis": (1, 1, 1)}, "does not lie in the plane"),
         ({"support_plane": (1, 1, 0)}, "does not lie in the plane"),
         ({"structures": "a.xyz"}, "mask_elements or mask_indices"),
+        ({"element": "Fe", "twinned_share": 0.5}, "twinned_share needs an fcc metal, Fe is none"),
         ({"strain": Range(low=0, high=0.6)}, "strain must lie within"),
     ],
 )

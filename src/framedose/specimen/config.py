@@ -37,6 +37,8 @@ class SpecimenConfig(Settings):
     """Distance of the first family of facets ({111} of fcc) from a particle's centre [Å]."""
     facet_variation: float = Field(0.2, ge=0, lt=1)
     """Relative half width of the distances of the single facets."""
+    twinned_share: float = Field(0.0, ge=0, le=1)
+    """Share of the particles with one to three parallel twin planes (111), which real ones of fcc metals often have."""
     zone_axis: Miller | None = None
     """Zone axis [uvw] of the particle along the beam; [110] for fcc."""
     interface: Miller | None = None
@@ -87,6 +89,8 @@ class SpecimenConfig(Settings):
             raise ValueError("structures need mask_elements or mask_indices, one of them, to say what is particle")
         if self.strain.low <= -0.5 or self.strain.high >= 0.5:
             raise ValueError(f"strain must lie within 0.5 of zero, got {self.strain.low} to {self.strain.high}")
+        if self.twinned_share and lattice_of(self.element, self.lattice) != "fcc":
+            raise ValueError(f"twinned_share needs an fcc metal, {self.element} is none: set it to 0")
         orientation(self.unit_cell(), self.crystal().zone, self.crystal().interface)
         self.crystal_support()
         return self

@@ -10,6 +10,7 @@ from ase.data import atomic_numbers, reference_states
 from ase.spacegroup import Spacegroup
 
 from framedose.specimen.crystal import Array, Miller, lattice_in_box, orientation
+from framedose.specimen.twins import twinned_in_box
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def nanoparticle(
     rng: np.random.Generator,
     *,
     cut: bool = True,
+    twinned: bool = False,
 ) -> Atoms:
     """Build one faceted particle, its zone axis along z and the face of its interface at the lowest y.
 
@@ -102,6 +104,8 @@ def nanoparticle(
         Source of the draws.
     cut
         Whether the particle is cut at all; one that stands free is not.
+    twinned
+        Whether it has twin planes; its facets stay those of the crystal below the first. fcc only.
 
     Returns
     -------
@@ -111,7 +115,8 @@ def nanoparticle(
     turn = orientation(unit, lattice.zone, lattice.interface) if turn is None else turn
     reach = radius * (1 + facet_variation) * max(lattice.facets.values()) * np.sqrt(3)
     origin = rng.uniform(0, 1, 3) @ np.asarray(unit.cell) @ turn.T
-    positions, numbers = lattice_in_box(unit, turn, np.full(3, -reach), np.full(3, reach), origin)
+    box = np.full(3, -reach), np.full(3, reach), origin
+    positions, numbers = twinned_in_box(unit, turn, *box, radius, rng) if twinned else lattice_in_box(unit, turn, *box)
     keep = np.ones(len(positions), dtype=bool)
     for normal, ratio in _facets(unit, lattice):
         distance = radius * ratio * rng.uniform(1 - facet_variation, 1 + facet_variation)

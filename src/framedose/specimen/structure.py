@@ -96,7 +96,11 @@ def _particle(config: SpecimenConfig, rng: np.random.Generator, *, free: bool, o
         radius = config.radius.draw(rng)
         turn = None if on_zone else _any_orientation(rng)
         unit = config.unit_cell(config.strain.draw(rng))
-        particle = nanoparticle(unit, config.crystal(), radius, config.facet_variation, turn, rng, cut=not free)
+        # No draw without twins: particles of the same seed stay the same.
+        twinned = config.twinned_share > 0 and rng.random() < config.twinned_share
+        particle = nanoparticle(
+            unit, config.crystal(), radius, config.facet_variation, turn, rng, cut=not free, twinned=twinned
+        )
         # The smallest can be one atom, or a layer that is seen from its edge, which are no particle.
         with suppress(SpecimenError):
             projected_hull(particle.positions)
