@@ -39,7 +39,7 @@ def twinned_in_box(
     """
     signs = np.array([1, *rng.choice([-1, 1], size=2)])
     reciprocal = signs @ np.asarray(unit.cell.reciprocal())
-    spacing = 1 / np.linalg.norm(reciprocal)
+    spacing = 1 / float(np.linalg.norm(reciprocal))
     normal = turn @ reciprocal * spacing
     wanted = rng.uniform(-_REACH * radius, _REACH * radius, int(rng.integers(1, _PLANES + 1)))
     # Every layer of atoms lies whole spacings from the origin of the lattice.
