@@ -3,7 +3,7 @@
 Each case is a process of its own, whose time counts from the start of Python to the last file, and whose memory is the
 peak of all of it. Frames are noise with a patch of fringes, uint16 TIFFs of 0.075 Å/px; the networks are the shipped
 ones. The last line is one JSON object: seconds and peak memory of ``framedose segment`` for a frame of 4096x4096 (the
-worse of the two networks), frames per second for a series of 1024x1024, and its peak memory for a tenth of the frames
+worst network), the seconds of ``best`` over those of the 50-layer MSD-net, frames per second for a series of 1024x1024, and its peak memory for a tenth of the frames
 and for all of them.
 
 Run with ``python benchmarks/inference.py``; ``--frames 100`` shortens the series.
@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import tifffile
+
+from framedose.networks.weights import SHIPPED
 
 SAMPLING = 0.075
 FRINGES = 2.35  # d111 of Au [Å]
@@ -79,7 +81,7 @@ def main() -> None:
         folder = Path(name)
         write(folder / "huge.tif", arguments.side, 1)
         huge = {}
-        for network in ("unet", "msdnet"):
+        for network in SHIPPED:
             huge[network] = segment(folder / "huge.tif", network, folder / f"huge-{network}", None)
             print(
                 f"{arguments.side} x {arguments.side}, {network}: {huge[network][0]:.1f} s, {huge[network][1]:.0f} MB",
@@ -89,11 +91,12 @@ def main() -> None:
         series = {}
         for frames in (short, long):
             write(folder / "series.tif", 1024, frames)
-            series[frames] = segment(folder / "series.tif", "unet", folder / f"series-{frames}", arguments.workers)
+            series[frames] = segment(folder / "series.tif", SHIPPED[0], folder / f"series-{frames}", arguments.workers)
             seconds, peak = series[frames]
             print(f"{frames} frames of 1024 x 1024: {frames / seconds:.2f} a second, peak {peak:.0f} MB", flush=True)
     result = {
         "frame_4k_seconds": round(max(seconds for seconds, _ in huge.values()), 2),
+        "best_over_msdnet": round(huge["best"][0] / huge["msdnet"][0], 2),
         "frame_4k_peak_rss_mb": round(max(peak for _, peak in huge.values())),
         "frames_per_second_1k": round(long / series[long][0], 2),
         "series_peak_rss_mb": [round(series[short][1]), round(series[long][1])],
