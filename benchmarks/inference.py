@@ -3,8 +3,8 @@
 Each case is a process of its own, whose time counts from the start of Python to the last file, and whose memory is the
 peak of all of it. Frames are noise with a patch of fringes, uint16 TIFFs of 0.075 Å/px; the networks are the shipped
 ones. The last line is one JSON object: seconds and peak memory of ``framedose segment`` for a frame of 4096x4096 (the
-worst network), the seconds of ``best`` over those of the 50-layer MSD-net, frames per second for a series of 1024x1024, and its peak memory for a tenth of the frames
-and for all of them.
+worst network), the seconds of ``best`` over those of the 50-layer MSD-net, frames per second for a series of 1024x1024,
+and its peak memory for a tenth of the frames and for all of them.
 
 Run with ``python benchmarks/inference.py``; ``--frames 100`` shortens the series.
 """
