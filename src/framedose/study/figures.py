@@ -38,17 +38,16 @@ _DASHES = (0, (5, 4))
 _OBSERVER = "physics: observer of the same task"
 
 
-def area_figure(networks: Networks, path: str | Path, physics: PhysicsResult | None = None) -> None:
+def area_figure(networks: Networks, path: str | Path) -> None:
     """Draw the area ratio against dose with the 50 % limit of each network.
 
     As in the paper (Figs. 2-4), a coloured dashed vertical line stands at each network's dose of 50 % area. Where all
     networks converge, a black one stands at the dose from which they all have, and the grey band spans the least to
-    the greatest mean area from there on. What physics allows is black: the area that the observer of the same task
-    sees, and, thin, the doses of detection where the signal is known exactly.
+    the greatest mean area from there on.
     """
     figure, axes = _canvas()
-    _draw_area(axes, networks, physics)
-    # Beside filters and physics there are more lines than fit between the curves.
+    _draw_area(axes, networks, None)
+    # Beside filters there are more lines than fit between the curves.
     figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=8)
     write_figure(figure, path)
 
@@ -56,7 +55,9 @@ def area_figure(networks: Networks, path: str | Path, physics: PhysicsResult | N
 def headline_figure(networks: Networks, path: str | Path, physics: PhysicsResult | None = None) -> None:
     """Draw area and F1 against dose side by side, with one legend: what networks reach, and what physics allows.
 
-    On the left is what :func:`area_figure` draws; dotted on the right, a mask that calls every pixel particle.
+    On the left is what :func:`area_figure` draws; dotted on the right, a mask that calls every pixel particle. What
+    physics allows is black: what the observer of the same task sees, and, thin, the doses of detection where the signal
+    is known exactly.
     """
     figure = Figure(figsize=(11.0, 4.8), layout="constrained")
     area, f1 = figure.subplots(1, 2)
@@ -65,8 +66,7 @@ def headline_figure(networks: Networks, path: str | Path, physics: PhysicsResult
     lines = dict(zip(*reversed(f1.get_legend_handles_labels()), strict=True))
     lines |= dict(zip(*reversed(area.get_legend_handles_labels()), strict=True))
     # Of a network the legend has the line with its limit only.
-    limits = {name: _area_label(name, result) for name, result in networks.items()}
-    plain = {network_label(name) for name in limits} - set(limits.values())
+    plain = {network_label(name) for name in networks}
     kept = {label: line for label, line in lines.items() if label not in plain}
     figure.legend(kept.values(), kept.keys(), frameon=False, loc="outside lower center", ncols=3, fontsize=8)
     write_figure(figure, path)
