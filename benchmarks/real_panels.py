@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from framedose.files import read
 from framedose.inference.segment import segment
 from framedose.metrics import overlap
-from framedose.networks.weights import load_network
+from framedose.networks.weights import SHIPPED, load_network
 
 # Å/px of the panels as they are, from their description: the Ag ones were drawn larger.
 SAMPLING = {"Au": 0.77, "Ag": 0.504}
@@ -28,7 +28,7 @@ THRESHOLDS = (0.9, 0.5)
 def main() -> None:
     """Print F1 for every panel, network and threshold, and draw the outlines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", nargs="+", default=["unet", "msdnet"], help="shipped names or weights files")
+    parser.add_argument("--network", nargs="+", default=list(SHIPPED), help="shipped names or weights files")
     parser.add_argument("--out", type=Path, default=Path("real-panels"), help="folder for the pictures")
     arguments = parser.parse_args()
 

@@ -18,7 +18,7 @@ from framedose.dataset.render import make_specimen, render
 from framedose.dataset.series import named_series
 from framedose.metrics import overlap
 from framedose.microscope.exit_wave import exit_wave
-from framedose.networks.weights import LoadedNetwork, load_network
+from framedose.networks.weights import SHIPPED, LoadedNetwork, load_network
 from framedose.progress import progress
 from framedose.study.config import study_config
 
@@ -32,7 +32,7 @@ SEED = 20_000
 def main() -> None:
     """Print a table for every series and network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", nargs="+", default=["unet", "msdnet"], help="shipped names or weights files")
+    parser.add_argument("--network", nargs="+", default=list(SHIPPED), help="shipped names or weights files")
     parser.add_argument("--structures", type=int, default=20, help="particles of each series")
     arguments = parser.parse_args()
     networks = [load_network(name) for name in arguments.network]

@@ -1,7 +1,7 @@
 """The figures of a study that show curves, each one function that writes one PNG.
 
-Colours are those of Okabe and Ito, which people who do not see red from green can tell apart, and every curve also has
-its own line style and marker. Nothing here touches the global state of pyplot.
+Colours are those of Okabe and Ito, which people who do not see red from green can tell apart (their yellow darker, to be
+seen on white), and every curve also has its own line style and marker. Nothing here touches the global state of pyplot.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _STYLES = [
     ("#CC79A7", ":", "D"),
     ("#56B4E9", "-", "v"),
     ("#E69F00", "--", "P"),
+    ("#8A7A00", "-.", "X"),
+    ("0.45", ":", "*"),
 ]
 _DASHES = (0, (5, 4))
 _OBSERVER = "physics: observer of the same task"
