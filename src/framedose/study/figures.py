@@ -1,7 +1,7 @@
 """The figures of a study that show curves, each one function that writes one PNG.
 
-Colours are those of Okabe and Ito, which people who do not see red from green can tell apart (their yellow darker, to be
-seen on white), and every curve also has its own line style and marker. Nothing here touches the global state of pyplot.
+Colours are those of Okabe and Ito, which people who do not see red from green can tell apart (their yellow darker, to
+be seen on white), and every curve also has its own line style and marker. Nothing here touches the state of pyplot.
 """
 
 from __future__ import annotations

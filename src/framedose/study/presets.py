@@ -97,8 +97,8 @@ _GENERAL: dict[str, Any] = {
         },
         "camera": {"c0": {"low": 0.2, "high": 1.2}, "c3": {"low": 1.5, "high": 5.0}},
     },
-    # The shipped networks went on from those of the preset laptop (--start-from); docs/results.md has all their steps. No
-    # batch normalisation: with it the same masks have probabilities nearer to the middle (docs/training.md).
+    # The shipped networks went on from those of the preset laptop (--start-from); docs/results.md has their steps.
+    # No batch normalisation: with it the same masks have probabilities nearer to the middle (docs/training.md).
     "unet": {
         "network": {"width": 8, "convolutions": 2, "normalise_window": 165},
         "training": {"steps": 24000, "batch": 4, "validate_every": 1000, **_COSINE, **_REAL_FRAMES},
