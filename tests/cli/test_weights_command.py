@@ -13,7 +13,7 @@ def test_list_names_what_ships(capsys):
     assert main(["weights", "list"]) == 0
     head, *rows = capsys.readouterr().out.splitlines()
     assert "[Å/px]" in head
-    assert [row.split()[:2] for row in rows] == [["unet", "unet"], ["msdnet", "msdnet"]]
+    assert [row.split()[:2] for row in rows] == [["best", "unet"], ["unet", "unet"], ["msdnet", "msdnet"]]
     size = str(parameter_count(load_network("msdnet").network))
     assert rows[1].split()[2:] == [size, "0.26", "to", "0.34", "20", "to", "30000"]
 
@@ -25,7 +25,7 @@ def test_show_tells_everything_in_two_forms(tiny_weights, capsys):
     exact = json.loads(capsys.readouterr().out)
     assert list(said) == list(exact)
     assert said["network"]["layers"] == exact["network"]["layers"] == load_network("msdnet").metadata.network.layers
-    assert said["provenance"]["dataset"]["conditions"]["dose"] == {"low": 20, "high": 30000, "scale": "log"}
+    assert said["provenance"]["dataset"]["conditions"]["dose"] == {"low": 8, "high": 30000, "scale": "log"}
     assert said["provenance"]["curves"]["step"].startswith("400, 800")
     assert exact["provenance"]["curves"]["step"][:2] == [400, 800]
     assert main(["weights", "show", str(tiny_weights())]) == 0

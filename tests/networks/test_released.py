@@ -12,7 +12,7 @@ WEIGHTS = sorted((Path(__file__).parents[2] / "weights").glob("*.safetensors"))
 
 
 def test_networks_are_released():
-    assert [path.stem for path in WEIGHTS] == ["msdnet-laptop", "msdnet-laptop-low", "unet-laptop"]
+    assert [path.stem for path in WEIGHTS] == ["msdnet-laptop-low", "msdnet-laptop", "unet-laptop"]
 
 
 @pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: path.stem)
