@@ -45,8 +45,8 @@ def test_shipped_networks_see_particles_at_high_dose_and_nothing_in_vacuum(name,
     assert np.mean(scores[1]) > 0.85
     assert np.mean(scores[1]) > np.mean(scores[0])
     assert (network.probability(vacuum) >= 0.9).mean() < 0.001
-    # 0.005 is the aim; docs/limits.md says who misses it.
-    assert (network.probability(vacuum) >= 0.5).mean() < 0.01
+    # The MSD-net misses the aim of 0.005 (docs/limits.md).
+    assert (network.probability(vacuum) >= 0.5).mean() < (0.01 if name == "msdnet" else 0.005)
 
 
 def test_shipped_weights_say_what_made_them_and_are_small():
