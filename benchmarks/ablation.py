@@ -21,12 +21,13 @@ from framedose.atomic import write_json
 from framedose.config import merged
 from framedose.evaluation.compare import FALSE_AREA, indices_at_false_area
 from framedose.evaluation.limits import crossing, finite
-from framedose.evaluation.measure import measure
 from framedose.networks.registry import parameter_count
 from framedose.networks.weights import load_network
 from framedose.study.config import study_config
+from framedose.study.evaluate import measured_once
 from framedose.study.series import StoredSeries, open_series
 from framedose.study.training import TrainingData, train_network
+from framedose.training.objective import THRESHOLD
 
 # Each differs from the preset laptop, whose U-net has the width 16 here, in settings of the network or the training.
 UNET: dict[str, dict[str, Any]] = {
@@ -102,7 +103,9 @@ def trained(
         "validation_f1": round(result.curves["validation_f1"][-1], 4),
     }
     if series is not None:
-        measured = measure(load_network(out / f"{slug}.safetensors").probability, series, label=name)
+        network = load_network(out / f"{slug}.safetensors")
+        made_from = {"series": series.made_from, "network": network.metadata.weights_sha256}
+        measured = measured_once(out, slug, network.probability, series, made_from, THRESHOLD)
         counts = measured.counts_at(indices_at_false_area(measured, FALSE_AREA))
         shares = (counts.true_positive / counts.truth).mean(axis=0)
         scores["dose_50_true_positive"] = finite(crossing(counts.doses, shares))

@@ -89,6 +89,7 @@ def named_series(
         raise ConfigurationError(f"A series needs at least one particle and frame, got {structures} and {frames}.")
     series, given = SERIES[name], given or {}
     own = merged(recipe.model_dump(), {"conditions": {"dose": {"low": series.low, "high": series.high}}})
+    # Complete, so that one end of a range can be given alone.
     own = build(DatasetRecipe, merged(own, series.changes), where="recipe").model_dump()
     changed = build(DatasetRecipe, merged(own, given), where="recipe")
     dose = changed.conditions.dose

@@ -37,7 +37,8 @@ _STYLES = [
     ("0.45", ":", "*"),
 ]
 _DASHES = (0, (5, 4))
-_OBSERVER = "physics: observer of the same task"
+# Of a line that the legend leaves out.
+_NO_LABEL = "_"
 
 
 def area_figure(networks: Networks, path: str | Path) -> None:
@@ -47,8 +48,8 @@ def area_figure(networks: Networks, path: str | Path) -> None:
     networks converge, a black one stands at the dose from which they all have, and the grey band spans the least to
     the greatest mean area from there on.
     """
-    figure, axes = _canvas()
-    _draw_area(axes, networks, None)
+    figure = Figure(figsize=(7.6, 4.4), layout="constrained")
+    _draw_area(figure.subplots(), networks, None)
     # Beside filters there are more lines than fit between the curves.
     figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=8)
     write_figure(figure, path)
@@ -65,12 +66,7 @@ def headline_figure(networks: Networks, path: str | Path, physics: PhysicsResult
     area, f1 = figure.subplots(1, 2)
     _draw_area(area, networks, physics)
     _draw_f1(f1, networks, physics)
-    lines = dict(zip(*reversed(f1.get_legend_handles_labels()), strict=True))
-    lines |= dict(zip(*reversed(area.get_legend_handles_labels()), strict=True))
-    # Of a network the legend has the line with its limit only.
-    plain = {network_label(name) for name in networks}
-    kept = {label: line for label, line in lines.items() if label not in plain}
-    figure.legend(kept.values(), kept.keys(), frameon=False, loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=8)
     write_figure(figure, path)
 
 
@@ -201,11 +197,6 @@ def _area_label(name: str, result: NetworkResult) -> str:
     return f"{network_label(name)}, 50 % of the area {'≤' if limit.at_or_below else 'at'} {number(limit.value)} e/Å²"
 
 
-def _canvas() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.6, 4.4), layout="constrained")
-    return figure, figure.subplots()
-
-
 def _draw_area(axes: Axes, networks: Networks, physics: PhysicsResult | None) -> None:
     _draw_dose_axis(axes)
     axes.set_ylabel("predicted area / true area")
@@ -223,14 +214,15 @@ def _draw_area(axes: Axes, networks: Networks, physics: PhysicsResult | None) ->
 
 
 def _draw_f1(axes: Axes, networks: Networks, physics: PhysicsResult | None) -> None:
+    """Draw F1 beside :func:`_draw_area`, whose lines are the legend of both."""
     _draw_dose_axis(axes)
     axes.set(ylim=(0, 1.02), ylabel="F1 (mean over structures)")
     if physics is not None:
         seen = physics.segmentation
-        axes.plot(seen.doses, seen.f1.mean, color="black", linewidth=1.8, label=_OBSERVER)
+        axes.plot(seen.doses, seen.f1.mean, color="black", linewidth=1.8)
     for name, style in zip(networks, cycle(_STYLES), strict=False):
         curves = networks[name].curves
-        _draw_band(axes, curves.doses, curves.f1, style, network_label(name))
+        _draw_band(axes, curves.doses, curves.f1, style, _NO_LABEL)
     curves = next(iter(networks.values())).curves
     axes.plot(curves.doses, curves.f1_all_particle, color="0.45", linestyle=":", label="every pixel called particle")
 
@@ -254,7 +246,9 @@ def _draw_band(axes: Axes, doses: list[float], band: Band, style: tuple[str, str
 
 def _draw_physics(axes: Axes, physics: PhysicsResult) -> None:
     seen = physics.segmentation
-    axes.plot(seen.doses, seen.area_ratio.mean, color="black", linewidth=1.8, label=_OBSERVER)
+    axes.plot(
+        seen.doses, seen.area_ratio.mean, color="black", linewidth=1.8, label="physics: observer of the same task"
+    )
     known = {"likelihood ratio": physics.likelihood_ratio, "prewhitening": physics.prewhitening}
     for (name, curve), line in zip(known.items(), (":", "-."), strict=True):
         if curve.dose.value is not None:
