@@ -25,6 +25,8 @@ class Brightness:
         sampling=Range(low=0.28, high=0.32),
         dose=Range(low=100, high=1e4, scale="log"),
         noise_fall=None,
+        energy=300e3,
+        defocus=None,
         area_interval=None,
     )
     seen: tuple[int, ...] = ()
@@ -108,6 +110,33 @@ def test_the_smallest_field_is_accepted():
 def test_threshold_outside_its_range(threshold):
     with pytest.raises(ConfigurationError, match=f"--threshold.*{threshold}"):
         segment(micrograph(), Brightness(), threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    ("defocus", "sampling", "trained", "warns"),
+    [
+        (2000, 0.3, Range(low=-250, high=250), True),
+        (2000, 0.45, Range(low=-250, high=250), True),
+        (2000, 0.3, Range(low=-2500, high=0), False),
+        (2000, 0.3, None, False),
+        (280, 0.3, Range(low=-250, high=250), False),
+    ],
+)
+def test_a_defocus_outside_training_is_said_aloud(defocus, sampling, trained, warns):
+    network = Brightness()
+    network.metadata = SimpleNamespace(**vars(Brightness.metadata) | {"defocus": trained})
+    rng = np.random.default_rng(0)
+    qy, qx = np.fft.fftfreq(512, sampling)[:, None], np.fft.fftfreq(512, sampling)
+    # What carbon looks like: a weak phase object, sin(chi) of a white spectrum that fades.
+    q2 = qy**2 + qx**2
+    transfer = np.sin(np.pi * 0.019687 * defocus * q2) * np.exp(-((0.5 * np.pi * 0.019687 * 40 * q2) ** 2))
+    image = np.fft.ifft2(np.fft.fft2(rng.normal(size=(512, 512))) * transfer).real
+    image = (0.7 + image + 0.1 * rng.normal(size=image.shape)).astype(np.float32)
+    warnings = [
+        text for text in segment(Micrograph(image, sampling), network, threshold=0.5).warnings if "Thon" in text
+    ]
+    assert len(warnings) == warns
+    assert all("2020 Å" in text or "2000 Å" in text or "1980 Å" in text for text in warnings), warnings
 
 
 @pytest.mark.parametrize("dose", [0, -3.0, float("nan"), float("inf")])

@@ -105,11 +105,24 @@ def test_starting_from_weights(dataset, tmp_path, tiny_weights, capsys):
         assert np.allclose(tensor, tuned.network.state_dict()[name], atol=1e-8)
     capsys.readouterr()
     for change, message in (
-        (["--network", "unet", "--network.width", "3"], "is another network than is to be trained, it has width 2"),
+        (["--network", "unet", "--network.width", "1"], "is another network than is to be trained, it has width 2"),
+        (["--network", "unet", "--network.width", "3", "--network.norm", "batch"], "it has width 2, norm none"),
         (["--network", "msdnet"], "is a unet, not a msdnet"),
     ):
         assert main([*words, *more, *change]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_starting_wider_than_the_weights(dataset, tmp_path, tiny_weights):
+    """At a rate of nearly zero the wider network says what the one says that it started from."""
+    first = tiny_weights(1.5)
+    words = ["train", str(dataset), "--start-from", str(first), "--training.learning_rate", "1e-12"]
+    more = [*SMALL[6:], "--network", "unet", "--network.width", "5", "--out", str(tmp_path / "wide")]
+    assert main([*words, *more]) == 0
+    wide, start = load_network(tmp_path / "wide" / "unet.safetensors"), load_network(first)
+    assert (wide.metadata.network.width, start.metadata.network.width) == (5, 2)
+    images = np.random.default_rng(0).normal(size=(2, 64, 64)).astype(np.float32)
+    assert np.allclose(wide.probability(images), start.probability(images), atol=1e-5)
 
 
 def test_two_processes_train_as_one(dataset, tmp_path):

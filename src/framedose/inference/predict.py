@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from framedose.camera.noise_fall import noise_fall
 from framedose.errors import CalibrationError, ImageError
+from framedose.inference.thon_rings import thon_defocus
 from framedose.micrograph import Micrograph
 from framedose.resample import resample, resample_to_shape, resampled_shape
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # Coarser pixels cannot hold the (200) fringes of Au, 2.04 Å: two pixels a period, less a margin for tilt.
 COARSEST_SAMPLING = 1.0
+# By so much a defocus near the end of the training is overestimated at most, in small fields.
+_DEFOCUS_MARGIN = 1.25
 
 
 def predict(micrograph: Micrograph, network: LoadedNetwork) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
@@ -46,7 +49,7 @@ def predict(micrograph: Micrograph, network: LoadedNetwork) -> tuple[npt.NDArray
     warnings = check(micrograph, network)
     image, _ = resample(micrograph.image, micrograph.sampling, network.sampling)
     probability = resample_to_shape(network.probability(image[np.newaxis])[0], micrograph.image.shape)
-    return probability, (*warnings, *_noise(micrograph, image, network))
+    return probability, (*warnings, *_noise(micrograph, image, network), *_defocus(micrograph, image, network))
 
 
 def check(micrograph: Micrograph, network: LoadedNetwork) -> tuple[str, ...]:
@@ -112,6 +115,24 @@ def _noise(micrograph: Micrograph, image: npt.NDArray[np.float32], network: Load
         f"the noise {how} towards high frequencies (ln ratio {fall:.2f}) than in the images that network "
         f"{network.name!r} was trained on ({trained.low:.2f} to {trained.high:.2f}): the camera, or what became of the "
         "frame, is unlike them"
+    ]
+
+
+def _defocus(micrograph: Micrograph, image: npt.NDArray[np.float32], network: LoadedNetwork) -> list[str]:
+    """Return a warning where Thon rings show a defocus well outside of the training."""
+    trained, energy = network.metadata.defocus, network.metadata.energy
+    if trained is None or energy is None:
+        return []
+    largest = max(abs(trained.low), abs(trained.high))
+    # Interpolated pixels have an empty rim in their spectrum.
+    coarse = micrograph.sampling > network.sampling
+    pixels, sampling = (micrograph.image, micrograph.sampling) if coarse else (image, network.sampling)
+    found = thon_defocus(pixels, sampling, energy)
+    if found is None or found <= _DEFOCUS_MARGIN * largest:
+        return []
+    return [
+        f"Thon rings show a defocus of about {found:.0f} Å in size (at {energy / 1e3:g} keV), network {network.name!r} "
+        f"was trained up to {largest:g} Å: fringes have another contrast than it has learned, record nearer to focus"
     ]
 
 

@@ -45,6 +45,10 @@ class WeightsMetadata(Settings):
     """Frame doses of the training images [e/Å2]."""
     noise_fall: Range | None = None
     """How the noise of the training images falls towards the Nyquist frequency (framedose.camera.noise_fall)."""
+    energy: float | None = None
+    """Electron energy of the training images [eV]."""
+    defocus: Range | None = None
+    """Defocus of the training images, positive for underfocus [Å]."""
     area_interval: AreaInterval | None = None
     """How far the area in a frame may be from the predicted one, found on the validation images."""
     provenance: dict[str, Any]

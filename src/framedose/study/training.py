@@ -1,5 +1,6 @@
 """One network trained on one dataset: weights with their provenance, curves and their picture, in a folder."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,6 +191,8 @@ def train_network(
             sampling=data.sampling(),
             dose=data.recipe.conditions.dose,
             noise_fall=data.noise_fall(),
+            energy=data.recipe.exit_wave.energy,
+            defocus=data.recipe.conditions.defocus,
             area_interval=data.area_interval(trained.network),
             provenance=provenance,
         )
@@ -201,11 +204,14 @@ def _check_start(start: LoadedNetwork, network: UNetConfig | MSDNetConfig, data:
     """Refuse weights of another network, or of pixels of another size."""
     # No weight depends on the window of the normalisation.
     theirs, mine = start.metadata.network.model_dump(exclude={"normalise_window"}), network.model_dump()
+    if isinstance(network, UNetConfig) and network.norm == "none" and theirs.get("width", math.inf) < network.width:
+        # Such a U-net is widened.
+        theirs["width"] = network.width
     different = [f"{key} {theirs[key]}" for key in theirs if theirs[key] != mine.get(key)]
     if different:
         raise WeightsError(
             f"start_from {start.name!r} is another network than is to be trained, it has {', '.join(different)}: set "
-            "network to the same."
+            "network to the same. Only the width of a U-net without normalisation layers may grow."
         )
     trained, sampling = start.metadata.sampling, data.sampling()
     if trained.high < sampling.low or sampling.high < trained.low:

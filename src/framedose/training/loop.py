@@ -20,6 +20,7 @@ from framedose.networks.preprocess import normalise
 from framedose.networks.registry import Network, build_network
 from framedose.networks.unet import UNet, UNetConfig
 from framedose.networks.weights import LoadedNetwork
+from framedose.networks.widen import widened
 from framedose.progress import progress
 from framedose.training.batches import Images, StoredImages, batches, validation_batches
 from framedose.training.checkpoint import State
@@ -148,7 +149,7 @@ class _Run:
         bare = build_network(network_config, seed=seed)
         _check(bare, network_config, images, validation)
         if start_from is not None:
-            bare.load_state_dict(start_from.network.state_dict())
+            bare.load_state_dict(_started(start_from.network, network_config, seed).state_dict())
         optimizer = torch.optim.Adam(bare.parameters(), lr=config.learning_rate, amsgrad=True)
         self._network, self._optimizer = fabric.setup(bare, optimizer)
         modules: dict[str, nn.Module] = {"network": bare}
@@ -265,6 +266,13 @@ class _Run:
         network = copy.deepcopy(self.state.modules.get("best", self._validated())).cpu()
         network.eval()
         return network  # type: ignore[return-value]
+
+
+def _started(network: Network, config: UNetConfig | MSDNetConfig, seed: int) -> Network:
+    """Return the network to start from, as wide as it is to be."""
+    if isinstance(network, UNet) and isinstance(config, UNetConfig) and config.width > network.config.width:
+        return widened(network, config.width, seed=seed)
+    return network
 
 
 def _check(network: Network, config: UNetConfig | MSDNetConfig, images: Images, validation: StoredImages) -> None:
