@@ -1,7 +1,9 @@
 import json
 import sys
 
+import numpy as np
 import pytest
+import torch
 import yaml
 
 from framedose.cli import main
@@ -40,9 +42,26 @@ def test_export(tiny_weights, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
 
 
+def test_halve(tmp_path, capsys):
+    assert main(["weights", "halve", "unet", "--out", str(tmp_path / "half.safetensors")]) == 0
+    assert "half.safetensors: 0.68 MB" in capsys.readouterr().out
+    half, full = load_network(tmp_path / "half.safetensors"), load_network("unet")
+    assert half.metadata.provenance["halved_from"] == full.metadata.weights_sha256
+    assert half.metadata.provenance["training"] == full.metadata.provenance["training"]
+    for name, tensor in full.network.state_dict().items():
+        found = half.network.state_dict()[name]
+        assert found.dtype == torch.float32
+        assert torch.allclose(found, tensor, rtol=2**-11, atol=2**-25)
+    image = np.random.default_rng(0).normal(size=(1, 128, 128)).astype(np.float32)
+    assert np.abs(half.probability(image) - full.probability(image)).max() < 5e-3
+    assert main(["weights", "halve", "unet", "--out", str(tmp_path / "half.safetensors")]) == 2
+    assert "exists. Choose another name" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["halve", "unet", "--out", "half.pt"], "--out must be a .safetensors file, got 'half.pt'"),
         (["show", "unett"], "Did you mean 'unet'"),
         (["export", "unet"], "--onnx requires an argument"),
         (["export", "unet", "--onnx", "unet.pt"], "such as unet.onnx"),

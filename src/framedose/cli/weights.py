@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 weights = App(
     name="weights",
-    help="""List trained networks, show what made them, export them as ONNX.
+    help="""List trained networks, show what made them, halve their files, export them as ONNX.
 
     For example:
 
       framedose weights list
 
       framedose weights show unet
+
+      framedose weights halve my-unet/unet.safetensors --out small.safetensors
 
       framedose weights export framedose-study/unet.safetensors --onnx unet.onnx
     """,
@@ -61,6 +63,35 @@ def show_weights(network: str, *, as_json: Annotated[bool, Parameter(name="--jso
         print(json.dumps(content, indent=1, ensure_ascii=False))
     else:
         print(yaml.safe_dump(_rounded(content), sort_keys=False, allow_unicode=True, width=110), end="")
+
+
+@weights.command(name="halve")
+def halve_weights(network: str, *, out: Path) -> None:
+    """Write a network's weights with half of their digits: a file of half the size.
+
+    It is used like any other. Each weight changes by at most 0.05 %.
+
+    Parameters
+    ----------
+    network
+        best, unet or msdnet, as shipped, or the path of a .safetensors file.
+    out
+        File to write, .safetensors, and its .json beside it. Must not exist.
+    """
+    import torch
+
+    from framedose.errors import ConfigurationError, OutputExistsError
+    from framedose.networks.weights import load_network, save_network
+
+    if out.suffix != ".safetensors":
+        raise ConfigurationError(f"--out must be a .safetensors file, got {str(out)!r}.")
+    for made in (out, out.with_suffix(".json")):
+        if made.exists():
+            raise OutputExistsError(f"--out {str(made)!r} exists. Choose another name.")
+    loaded = load_network(network)
+    provenance = {**loaded.metadata.provenance, "halved_from": loaded.metadata.weights_sha256}
+    save_network(out, loaded.network, loaded.metadata.model_copy(update={"provenance": provenance}), torch.float16)
+    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
 
 
 @weights.command(name="export")

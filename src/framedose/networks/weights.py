@@ -110,11 +110,15 @@ def particle_probability(network: Network, images: Tensor) -> Tensor:
     return probability_of(network(normalise(images, network.config.normalise_window)))
 
 
-def save_network(path: str | os.PathLike[str], network: Network, metadata: WeightsMetadata) -> None:
-    """Write ``path`` (.safetensors) and the metadata beside it (.json), each atomically."""
+def save_network(
+    path: str | os.PathLike[str], network: Network, metadata: WeightsMetadata, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write ``path`` (.safetensors) and the metadata beside it (.json), each atomically; it is loaded as float32."""
+    tensors = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     with write_aside(path) as aside:
         # Written by Python, which says of a full disk what it is; safetensors has one error for everything.
-        aside.write_bytes(save({name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}))
+        aside.write_bytes(save(tensors))
     complete = metadata.model_copy(update={"weights_sha256": file_digest(Path(path))})
     write_json(Path(path).with_suffix(".json"), complete.model_dump(mode="json"))
 
