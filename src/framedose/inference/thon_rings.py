@@ -16,7 +16,7 @@ _DEFOCI = np.arange(200.0, 8001.0, 20.0)
 # 1/Å: how fast rings may fade. What the spectrum is without them, a polynomial of this order follows.
 _FADING, _ORDER = (0.15, 0.25, 0.4), 3
 # Share of what the polynomial leaves that rings must explain: none of 125 simulated frames within the defocus of the
-# shipped networks' training reached it with a defocus outside (benchmarks/thon_rings.py).
+# shipped networks' training, ±250 Å, reached it with more than 280 Å (benchmarks/thon_rings.py).
 _LEAST_SHARE = 0.5
 _FEWEST_BINS = 30
 
