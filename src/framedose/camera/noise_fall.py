@@ -2,10 +2,9 @@
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from framedose.camera.mtf import nyquist_frequencies
-from framedose.camera.spectrum import SMALLEST_TILE, window
+from framedose.camera.spectrum import SMALLEST_TILE, windowed_transform
 
 # Of the Nyquist frequency. At 0.3 Å/px the fringes of Au, down to d220 = 1.44 Å, lie below 0.42 of it.
 _MIDDLE, _OUTER = (0.5, 0.75), (0.75, 1.0)
@@ -32,9 +31,7 @@ def noise_fall(image: npt.NDArray[np.floating]) -> float | None:
     """
     if min(image.shape) < _LEAST_SIDE:
         return None
-    rows, columns = (window(side).astype(np.float32) for side in image.shape)
-    flat = (image - image.mean(dtype=np.float64)).astype(np.float32)
-    power = np.abs(scipy.fft.rfft2(flat * rows[:, None] * columns)) ** 2
+    power = np.abs(windowed_transform(image)) ** 2
     q = nyquist_frequencies((image.shape[0], image.shape[1]))
     middle, outer = (power[(q >= low) & (q < high)] for low, high in (_MIDDLE, _OUTER))
     if not (middle.all() and outer.all()):

@@ -88,6 +88,13 @@ def window(tile: int) -> Floats:
     return np.asarray(hann / np.sqrt((hann**2).mean()))
 
 
+def windowed_transform(image: npt.NDArray[np.floating]) -> npt.NDArray[np.complexfloating]:
+    """Return the real FFT of an image about its mean, under a Hann window, in single precision."""
+    rows, columns = (window(side).astype(np.float32) for side in image.shape)
+    flat = (image - image.mean(dtype=np.float64)).astype(np.float32)
+    return np.asarray(scipy.fft.rfft2(flat * rows[:, None] * columns))
+
+
 def ring_index(tile: int) -> npt.NDArray[np.intp]:
     """Return the ring of each bin of a real FFT, shape (tile, tile // 2 + 1); -1 where a bin belongs to none."""
     radius = np.rint(nyquist_frequencies((tile, tile)) * (tile / 2)).astype(np.intp)

@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 import scipy.ndimage
-import scipy.signal
 
+from framedose.camera.spectrum import windowed_transform
 from framedose.units import wavelength
 
 Floats = npt.NDArray[np.float64]
@@ -70,14 +70,11 @@ def _explained(rings: Floats, rest: Floats, smooth: Floats) -> Floats:
 
 def _azimuthal_median(image: npt.NDArray[np.floating], sampling: float) -> tuple[Floats, Floats, Floats]:
     """Return spatial frequency [1/Å], median log power and number of Fourier bins of each ring, up to ``_HIGH``."""
-    rows, columns = (scipy.signal.windows.hann(side, sym=False).astype(np.float32) for side in image.shape)
-    flat = (image - image.mean(dtype=np.float64)).astype(np.float32)
-    transform = scipy.fft.rfft2(flat * rows[:, None] * columns)
     width = 1 / (sampling * min(image.shape))
     rings = min(min(image.shape) // 2, int(_HIGH / width) + 1)
     qy, qx = scipy.fft.fftfreq(image.shape[0], sampling), scipy.fft.rfftfreq(image.shape[1], sampling)
     ring = np.rint(np.hypot(qy[:, None], qx) / width).astype(np.intp)
     inside, index = ring < rings, np.arange(1, rings)
-    logarithm = 2 * np.log(np.maximum(np.abs(transform[inside]), np.finfo(np.float32).tiny))
+    logarithm = 2 * np.log(np.maximum(np.abs(windowed_transform(image)[inside]), np.finfo(np.float32).tiny))
     bins = np.bincount(ring[inside])[1:].astype(np.float64)
     return index * width, scipy.ndimage.median(logarithm, ring[inside], index), bins

@@ -114,8 +114,10 @@ def save_network(
     path: str | os.PathLike[str], network: Network, metadata: WeightsMetadata, dtype: torch.dtype = torch.float32
 ) -> None:
     """Write ``path`` (.safetensors) and the metadata beside it (.json), each atomically; it is loaded as float32."""
-    tensors = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
-    tensors = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    tensors = {
+        name: tensor.detach().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
     with write_aside(path) as aside:
         # Written by Python, which says of a full disk what it is; safetensors has one error for everything.
         aside.write_bytes(save(tensors))
