@@ -22,6 +22,7 @@ from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.unet import UNetConfig
 from framedose.training import loop
 from framedose.training.batches import Sample, StoredImages, batches, training_batch
+from framedose.training.checkpoint import State
 from framedose.training.config import TrainingConfig
 from framedose.training.loop import train
 from framedose.training.objective import loss_of
@@ -202,6 +203,31 @@ def test_a_foreign_or_damaged_checkpoint_is_refused(squares, tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(TrainingError, match="damaged"):
         run(squares, path, steps=7)
+
+
+def test_a_flipped_bit_anywhere_in_a_checkpoint_is_refused(squares, tmp_path):
+    path = tmp_path / "c.safetensors"
+    run(squares, path, steps=7)
+    content = bytearray(path.read_bytes())
+    for place in (-1, len(content) // 2, content.index(b'"step"') + 8):
+        damaged = content.copy()
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(TrainingError, match=r"damaged.*Delete it"):
+            run(squares, path, steps=7)
+
+
+def test_a_checkpoint_of_channels_last_weights_is_as_any(tmp_path):
+    # As the U-net's are on a GPU.
+    network = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    adam, path = torch.optim.Adam(network.parameters()), tmp_path / "c.safetensors"
+    before = network.weight.detach().clone()
+    State({"network": network}, adam, "run", 3, {}).save(path)
+    with torch.no_grad():
+        network.weight.zero_()
+    State({"network": network}, adam, "run", 0, {}).load(path)
+    assert torch.equal(network.weight, before)
+    assert network.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(squares, tmp_path, monkeypatch):

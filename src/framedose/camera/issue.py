@@ -13,6 +13,8 @@ from framedose.provenance import versions
 
 # Noise power spectra are kept of so many frames, spread over the means; fits of single frames of so many.
 _SPECTRA, _FITS = 5, 200
+# Of c0 and c3, whose intervals on poor frames reach below zero, where no MTF is.
+_LEAST = 0.01
 
 
 def issue_passport(
@@ -43,7 +45,7 @@ def issue_passport(
     return CameraPassport(
         camera=camera,
         source=f"measured on {len(calibration.spectra)} spectra of vacuum, region {calibration.region} (y0,x0,y1,x1)",
-        mtf=PassportMTF(c0=_interval(joint.c0), c3=_interval(joint.c3)),
+        mtf=PassportMTF(c0=_interval(joint.c0, least=_LEAST), c3=_interval(joint.c3, least=_LEAST)),
         readout=_interval(joint.readout, least=0.0),
         gain=None if joint.gain is None else _interval(joint.gain),
         readout_noise="poisson" if calibration.readout_noise == "poisson" else "gaussian",

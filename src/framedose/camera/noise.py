@@ -69,6 +69,15 @@ class CameraRanges(Settings):
     excess_noise: float = Field(default=1.0, gt=0)
     """F: variance of what one electron leaves, relative to counting."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in ("c0", "c3"):
+            if getattr(self, name).low <= 0:
+                raise ValueError(f"{name}.low must be positive, got {getattr(self, name).low}")
+        if self.readout.low < 0:
+            raise ValueError(f"readout.low must not be negative, got {self.readout.low}")
+        return self
+
     def draw(self, rng: np.random.Generator) -> Camera:
         """Draw one camera."""
         c0, c3, readout = self.c0.draw(rng), self.c3.draw(rng), self.readout.draw(rng)

@@ -56,7 +56,7 @@ class PassportMTF(Settings):
     """Frequency of half maximum over the Nyquist frequency."""
     c3: Interval | None = None
     """Steepness."""
-    floor: float = 0.0
+    floor: float = Field(0.0, ge=0, lt=1)
     """C of Eq. 1."""
     table: TransferCurve | None = None
     """Used in place of c0, c3 and floor."""
@@ -64,6 +64,15 @@ class PassportMTF(Settings):
     """Root mean square of table minus Eq. 1, where Eq. 1 was fitted to a table."""
     residual_max: float | None = None
     """Largest deviation of the table from Eq. 1."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.table is None and (self.c0 is None or self.c3 is None):
+            raise ValueError("an MTF needs c0 and c3, or a table")
+        for name, given in (("c0", self.c0), ("c3", self.c3)):
+            if given is not None and given.low <= 0:
+                raise ValueError(f"{name}.low must be positive, got {given.low}")
+        return self
 
 
 class Hardware(Settings):
@@ -112,6 +121,15 @@ class CameraPassport(Settings):
     flags: tuple[str, ...] = ()
     """What to know before the numbers are used."""
     versions: Mapping[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.readout is not None and self.readout.value < 0:
+            raise ValueError(f"readout.value must not be negative, got {self.readout.value}")
+        for name, given in (("gain", self.gain), ("excess_noise", self.excess_noise)):
+            if given is not None and given.value <= 0:
+                raise ValueError(f"{name}.value must be positive, got {given.value}")
+        return self
 
     def simulated(self) -> Camera:
         """Return the camera at its best values, for :func:`framedose.camera.noise.detect`.

@@ -15,6 +15,8 @@ from framedose.random import generator
 from framedose.specimen.config import SpecimenConfig
 
 FieldKind = Literal["particle", "support", "vacuum"]
+# Far beyond any use, but numbers that fit into a computer.
+_MOST_FIELDS, _MOST_PIXELS = 10**7, 2**16
 # The cut edges of the support and the cell's own period stay this far outside of every detected pixel [Å].
 _EDGE = 2.5
 
@@ -22,19 +24,19 @@ _EDGE = 2.5
 class DatasetRecipe(Settings):
     """Everything that determines a dataset but its seed."""
 
-    structures: int = Field(1000, ge=1)
+    structures: int = Field(1000, ge=1, le=_MOST_FIELDS)
     """Particles to train on."""
-    validation_structures: int = Field(500, ge=1)
+    validation_structures: int = Field(500, ge=1, le=_MOST_FIELDS)
     """Particles to validate on, one image each."""
-    image_epochs: int = Field(10, ge=1)
+    image_epochs: int = Field(10, ge=1, le=_MOST_FIELDS)
     """Images of every training structure, each with its own conditions and noise."""
     support_share: float = Field(0.0, ge=0, le=1)
     """Fields of bare support added to the particles, as a share of their number."""
     vacuum_share: float = Field(0.0, ge=0, le=1)
     """Fields of vacuum added to the particles, as a share of their number."""
-    gpts: int = Field(512, ge=32)
+    gpts: int = Field(512, ge=32, le=_MOST_PIXELS)
     """Camera pixels per side of an image."""
-    margin: int = Field(32, ge=0)
+    margin: int = Field(32, ge=0, le=_MOST_PIXELS)
     """Camera pixels detected around an image and cropped, because the MTF filter is periodic."""
     binning: int = Field(1, ge=1)
     """Pixels per side that are summed after the camera; 1 for the paper's full resolution."""

@@ -1,5 +1,6 @@
 """Checkpoints: networks, optimiser and curves in one safetensors file, written aside and renamed."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from framedose.atomic import write_aside
 from framedose.errors import TrainingError
 
 # What a file of this layout says of itself; it changes when the layout does.
-_FORMAT = "framedose checkpoint 2"
+_FORMAT = "framedose checkpoint 3"
+_DELETE = "Delete it to train from the start."
 
 
 @dataclass
@@ -49,12 +51,15 @@ class State:
             tensors |= {f"{prefix}/{name}": tensor for name, tensor in module.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in state.items()}
+        # Copies: a tensor that two networks share must not be one in the file.
+        tensors = {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+        }
         metadata = {"format": _FORMAT, "step": str(self.step), "run": self.run, "curves": json.dumps(self.curves)}
+        metadata["sha256"] = _digest(metadata, tensors)
         with write_aside(path) as aside:
-            # Copies: a tensor that two networks share must not be one in the file.
-            content = save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, metadata)
             # Not by safetensors, which does not say that a disk is full.
-            aside.write_bytes(content)
+            aside.write_bytes(save(tensors, metadata))
 
     def load(self, path: Path) -> None:
         """Restore everything in place.
@@ -89,12 +94,22 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
     except (SafetensorError, OSError) as error:
-        raise TrainingError(
-            f"The checkpoint {str(path)!r} is damaged ({error}). Delete it to train from the start."
-        ) from error
+        raise TrainingError(f"The checkpoint {str(path)!r} is damaged ({error}). {_DELETE}") from error
     if metadata.get("format") != _FORMAT:
         raise TrainingError(
             f"{str(path)!r} is no checkpoint of this version of framedose. Finish it with the version that began it, "
             "or delete it to train from the start."
         )
+    # A training that went on from a flipped bit would end with other weights, and nothing would say so.
+    if metadata.pop("sha256", None) != _digest(metadata, tensors):
+        raise TrainingError(f"The checkpoint {str(path)!r} is damaged (its checksum is another). {_DELETE}")
     return metadata, tensors
+
+
+def _digest(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of all that a checkpoint holds."""
+    found = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
