@@ -30,6 +30,13 @@ def huge_dm(path):
         replaced(path, struct.pack("<I", side), struct.pack("<I", SIDE))
 
 
+def long_dm(path):
+    """Write a stack that claims a million frames: the list of their pieces alone would take for ever."""
+    frames = np.zeros((201, 6, 5), np.float32)
+    save_dm(path, frames)
+    replaced(path, struct.pack("<I", 201), struct.pack("<I", 10**6))
+
+
 def huge_mrc(path):
     save_mrc(path, SMALL)
     with path.open("rb+") as file:
@@ -94,6 +101,8 @@ def huge_hyperspy(path):
 HUGE = {
     "a.dm3": huge_dm,
     "a.dm4": huge_dm,
+    "long.dm3": long_dm,
+    "long.dm4": long_dm,
     "a.mrc": huge_mrc,
     "a.npy": huge_npy,
     "a.tif": huge_tiff,

@@ -82,6 +82,12 @@ def open_rosetta(path: Path, kind: str) -> Source:
         # Some programs write x first, others time; RosettaSciIO takes the first for granted.
         data, axes = data.T, axes[::-1]
     frames = len(data) if data.ndim == 3 else 1
+    if kind in _CHUNKED and data.nbytes > path.stat().st_size:
+        # Nothing is packed here; the mere list of the pieces of so many frames would take for ever.
+        raise FileFormatError(
+            f"{path}: is damaged or truncated, the shape {data.shape} of its header needs {data.nbytes} bytes. Copy it "
+            "again from its source."
+        )
     if data.ndim == 3 and kind in _CHUNKED:
         data = _signals(path, kind, chunks=(1, -1, -1))[index]["data"]
     return Source(
