@@ -44,6 +44,29 @@ def test_weights_curves_and_picture(dataset, tmp_path, capsys):
     assert (out / "unet.safetensors").read_bytes() == before
 
 
+def test_several_datasets(dataset, tmp_path):
+    """Both are shown; what a network is good for spans both, and what it was made from names both."""
+    other = tmp_path / "other"
+    words = ["--preset", "quick", "--structures", "2", "--validation_structures", "1", "--image_epochs", "1"]
+    small = ["--gpts", "160", "--specimen.radius.low", "4", "--specimen.radius.high", "5", "--workers", "1"]
+    ranges = ["--conditions.dose.high", "1e7", "--conditions.defocus.low", "-300", "--conditions.sampling.low", "0.065"]
+    assert main(["simulate", *words, *small, *ranges, "--out", str(other)]) == 0
+    both, one = tmp_path / "both", tmp_path / "one"
+    assert train(dataset, both, str(other)) == 0
+    assert train(dataset, one) == 0
+    assert (both / "unet.safetensors").read_bytes() != (one / "unet.safetensors").read_bytes()
+    wide, narrow = (load_network(folder / "unet.safetensors").metadata for folder in (both, one))
+    assert narrow.dose.low > 100
+    assert (wide.dose.low, wide.dose.high) == (100, 1e7)
+    assert narrow.defocus.low > -300
+    assert wide.defocus.low == -300
+    assert wide.sampling.low == pytest.approx(0.26)
+    assert wide.sampling.high == narrow.sampling.high
+    assert wide.energy == narrow.energy == 300e3
+    assert [entry["dataset"]["gpts"] for entry in wide.provenance["more_datasets"]] == [160]
+    assert narrow.provenance["more_datasets"] == []
+
+
 def test_three_classes_and_endless_images(dataset, tmp_path):
     out = tmp_path / "three"
     assert train(dataset, out, "--network.classes", "3", "--training.endless", "true") == 0

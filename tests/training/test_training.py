@@ -21,7 +21,7 @@ from framedose.errors import ConfigurationError, TrainingError
 from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.unet import UNetConfig
 from framedose.training import loop
-from framedose.training.batches import Sample, StoredImages, batches, training_batch
+from framedose.training.batches import JoinedImages, Sample, StoredImages, batches, training_batch
 from framedose.training.checkpoint import State
 from framedose.training.config import TrainingConfig
 from framedose.training.loop import train
@@ -193,6 +193,51 @@ def test_the_parts_of_several_processes_are_the_batch_of_one(squares):
         parts = [training_batch(images, config(augment=True), seed=5, step=step, part=i, parts=2) for i in range(2)]
         for one, many in zip(whole, zip(*parts, strict=True), strict=True):
             assert torch.equal(one, torch.cat(many))
+
+
+class Numbered:
+    """Images of which every pixel says the part, the field and its own place."""
+
+    prefetch = True
+
+    def __init__(self, part, fields, size):
+        self.made_from, self.fields, self.size, self._part = f"part {part}", fields, size, part
+
+    def load(self, samples, seed):
+        y, x = torch.meshgrid(*(torch.arange(side, dtype=torch.float32) for side in self.size), indexing="ij")
+        images = [self._part * 1e6 + sample.index * 1e4 + sample.epoch * 1e5 + 100 * y + x for sample in samples]
+        return torch.stack(images), torch.stack(images).long()
+
+
+def test_joined_datasets_are_shown_whole_once_an_epoch_and_cropped():
+    joined = JoinedImages([Numbered(1, 3, (9, 12)), Numbered(2, 4, (6, 8))])
+    assert (joined.fields, joined.size, joined.prefetch) == (7, (6, 8), True)
+    assert joined.made_from != JoinedImages([Numbered(2, 4, (6, 8)), Numbered(1, 3, (9, 12))]).made_from
+    samples = [Sample(n, index, 1) for n, index in enumerate([6, 0, 2, 3])]
+    images, labels = joined.load(samples, seed=5)
+    assert images.shape == labels.shape == (4, 6, 8)
+    assert torch.equal(images.long(), labels)
+    corners = images[:, 0, 0].long()
+    assert (corners // 10**4).tolist() == [213, 110, 112, 210]
+    # A crop is a window of neighbours, and lies somewhere else each time.
+    assert torch.equal(images[1] - images[1, 0, 0], images[0] - images[0, 0, 0])
+    places = {int(joined.load(samples, seed)[0][1, 0, 0]) - 110 * 10**4 for seed in range(40)}
+    assert places <= {100 * y + x for y in range(4) for x in range(5)}
+    assert len(places) > 10
+    again, _ = joined.load(samples, seed=5)
+    assert torch.equal(again, images)
+
+
+def test_a_training_on_joined_datasets_resumes_to_the_same_bits(squares, tmp_path):
+    larger = tmp_path / "larger.zarr"
+    make_squares(larger, "train", 10, 2, 7)
+    sets = JoinedImages([images_of(squares, "train"), images_of(larger, "train")]), images_of(squares, "validation")
+    options = {"seed": 0, "label": "test", "checkpoint": tmp_path / "whole.safetensors"}
+    whole = train(UNET, config(), *sets, **options)
+    options["checkpoint"] = tmp_path / "parts.safetensors"
+    train(UNET, config(), *sets, max_minutes=1e-9, **options)
+    assert weights(train(UNET, config(), *sets, **options).network) == weights(whole.network)
+    assert weights(run(squares, tmp_path / "alone.safetensors").network) != weights(whole.network)
 
 
 def test_a_foreign_or_damaged_checkpoint_is_refused(squares, tmp_path):

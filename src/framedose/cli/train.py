@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import yaml
 from cyclopts import Parameter
 
-from framedose.cli.settings import parse_settings, refuse
+from framedose.cli.settings import parse_settings
 from framedose.config import merged, read_yaml
 from framedose.errors import ConfigurationError, OutputExistsError, WeightsError
 
@@ -32,8 +32,9 @@ def train(
     max_minutes: float | None = None,
     print_settings: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Train a network on a dataset of "framedose simulate", or go on with it.
+    """Train a network on a dataset of "framedose simulate", or on several, or go on with it.
 
+    Of several datasets the training images are mixed, the larger ones cropped; those to validate on are of the first.
     A training that was stopped, at any moment, goes on where it was when the same command is given again, and ends
     with the same weights. Every setting can be changed on the command line by its dotted name, network.… or
     training.…, or in a YAML file. Under torchrun the processes share each batch.
@@ -43,6 +44,8 @@ def train(
       framedose train my-dataset --network unet --out my-unet
 
       framedose train my-dataset --network msdnet --network.layers 30 --training.steps 4000 --training.average 0.999
+
+      framedose train my-dataset another-dataset --network unet
 
       framedose train my-dataset --training.endless true --max-minutes 9
 
@@ -74,7 +77,6 @@ def train(
     from framedose.study.config import study_config
 
     folders, changes = parse_settings(words, _OPTIONS)
-    refuse(folders[1:])
     start = _start(start_from, network)
     base = {"network": start.metadata.network.model_dump()} if start else {}
     given = merged(merged(base, read_yaml(config) if config else {}), changes)
@@ -86,7 +88,7 @@ def train(
         raise ConfigurationError("framedose train needs the folder of a dataset; framedose simulate makes one.")
     if max_minutes is not None and max_minutes <= 0:
         raise ConfigurationError(f"--max-minutes must be positive, got {max_minutes}.")
-    _train(Path(folders[0]), network, out, chosen, seed, start, max_minutes)
+    _train([Path(folder) for folder in folders], network, out, chosen, seed, start, max_minutes)
 
 
 def _start(name: str | None, network: str) -> LoadedNetwork | None:
@@ -101,7 +103,7 @@ def _start(name: str | None, network: str) -> LoadedNetwork | None:
 
 
 def _train(
-    folder: Path,
+    folders: list[Path],
     network: str,
     out: Path,
     chosen: UNetTraining | MSDNetTraining,
@@ -112,7 +114,7 @@ def _train(
     from framedose.atomic import locked, sweep, write_aside
     from framedose.study.training import TrainingData, train_network
 
-    data = TrainingData.of(folder)
+    data = TrainingData.of(*folders)
     if out.exists() and not (out.is_dir() and (list(out.glob("*.training.yaml")) or _is_empty(out))):
         raise OutputExistsError(
             f"The output folder {str(out)!r} exists and is not a training's. Choose another folder with --out."

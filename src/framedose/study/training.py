@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from framedose.networks.unet import UNetConfig
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata, particle_probability, save_network
 from framedose.provenance import versions
 from framedose.study.figures import learning_curves_figure
-from framedose.training.batches import Images, StoredImages, validation_batches
+from framedose.training.batches import Images, JoinedImages, StoredImages, validation_batches
 from framedose.training.config import TrainingConfig
 from framedose.training.endless import EndlessImages
 from framedose.training.loop import Curves, Trained, train
@@ -44,15 +44,18 @@ class TrainingData:
         Of ``framedose simulate`` or of a study.
     recipe, seed
         What determines its images.
+    more
+        Other datasets, whose training images are mixed in; those to validate on are of the first.
     """
 
     folder: Path
     recipe: DatasetRecipe
     seed: int
+    more: "tuple[TrainingData, ...]" = ()
 
     @classmethod
-    def of(cls, folder: Path) -> "TrainingData":
-        """Return the dataset that ``framedose simulate`` made in a folder.
+    def of(cls, folder: Path, *more: Path) -> "TrainingData":
+        """Return the dataset that ``framedose simulate`` made in a folder, joined with those in others.
 
         Raises
         ------
@@ -68,10 +71,17 @@ class TrainingData:
                 f"{str(folder)!r} is no dataset, it has no recipe/complete.yaml that can be read: make one with "
                 "framedose simulate."
             ) from error
-        return cls(folder, build(DatasetRecipe, values, where=str(card)), seed)
+        return cls(folder, build(DatasetRecipe, values, where=str(card)), seed, tuple(cls.of(other) for other in more))
+
+    @property
+    def parts(self) -> "tuple[TrainingData, ...]":
+        """This dataset and the others."""
+        return self, *self.more
 
     def images(self, config: TrainingConfig, classes: int) -> Images:
-        """Return the training images."""
+        """Return the training images, of all datasets."""
+        if self.more:
+            return JoinedImages([replace(part, more=()).images(config, classes) for part in self.parts])
         if not config.endless:
             return self._stored("train", classes)
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else "cpu"
@@ -96,19 +106,30 @@ class TrainingData:
 
     def noise_fall(self) -> Range | None:
         """Return the range of the noise's fall in the training images, an image of each field; None for tiny ones."""
+        known = [fall for part in self.parts for fall in part._noise_falls() if fall is not None]
+        return Range(low=min(known), high=max(known)) if known else None
+
+    def _noise_falls(self) -> list[float | None]:
         images = ImageSet(self.folder / IMAGES, "train")
         fields = np.unique(np.linspace(0, images.shape[0] - 1, _NOISE_FIELDS).round().astype(int))
-        falls = [noise_fall(images.load(int(field), place % images.shape[1])[0]) for place, field in enumerate(fields)]
-        known = [fall for fall in falls if fall is not None]
-        return Range(low=min(known), high=max(known)) if known else None
+        return [noise_fall(images.load(int(field), place % images.shape[1])[0]) for place, field in enumerate(fields)]
 
     def _stored(self, split: str, classes: int) -> StoredImages:
         return StoredImages(ImageSet(self.folder / IMAGES, split), classes=classes)
 
     def sampling(self) -> Range:
         """Return the range of pixel sizes of the stored images [Å/px]."""
-        drawn, binning = self.recipe.conditions.sampling, self.recipe.binning
-        return Range(low=drawn.low * binning, high=drawn.high * binning)
+        ranges = [(part.recipe.conditions.sampling, part.recipe.binning) for part in self.parts]
+        return Range(
+            low=min(drawn.low * binning for drawn, binning in ranges),
+            high=max(drawn.high * binning for drawn, binning in ranges),
+        )
+
+    def drawn(self, name: str) -> Range:
+        """Return the range that a condition is drawn from, such as ``dose``, over all datasets."""
+        ranges: list[Range] = [getattr(part.recipe.conditions, name) for part in self.parts]
+        low, high = min(one.low for one in ranges), max(one.high for one in ranges)
+        return ranges[0].model_copy(update={"low": low, "high": high})
 
 
 def train_network(
@@ -180,19 +201,24 @@ def train_network(
         "steps": trained.steps,
         "dataset": data.recipe.model_dump(mode="json"),
         "dataset_seed": data.seed,
+        "more_datasets": [
+            {"dataset": other.recipe.model_dump(mode="json"), "dataset_seed": other.seed} for other in data.more
+        ],
         "seed": seed,
         "images": images.made_from,
         "started_from": None if start_from is None else start_from.metadata.weights_sha256,
     }
     provenance: dict[str, Any] = {**made_from, "versions": versions(), "curves": trained.curves}
     if int(os.environ.get("RANK", 0)) == 0:
+        energies = {part.recipe.exit_wave.energy for part in data.parts}
         metadata = WeightsMetadata(
             network=network,
             sampling=data.sampling(),
-            dose=data.recipe.conditions.dose,
+            dose=data.drawn("dose"),
             noise_fall=data.noise_fall(),
-            energy=data.recipe.exit_wave.energy,
-            defocus=data.recipe.conditions.defocus,
+            # Without one energy no defocus can be told from rings.
+            energy=data.recipe.exit_wave.energy if len(energies) == 1 else None,
+            defocus=data.drawn("defocus"),
             area_interval=data.area_interval(trained.network),
             provenance=provenance,
         )

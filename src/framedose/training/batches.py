@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -73,6 +73,51 @@ class StoredImages:
     def _pair(self, index: int, image: int) -> tuple[np.ndarray, np.ndarray]:
         pixels, mask = self._images.load(index, image)
         return pixels, self._images.labels(index, image) if self._classes > 1 else mask
+
+
+class JoinedImages:
+    """Images of several datasets as those of one; the larger ones are cropped, at random places, to the smallest size.
+
+    Parameters
+    ----------
+    parts
+        At least one. Epoch e shows every field of all of them once.
+    """
+
+    def __init__(self, parts: Sequence[Images]) -> None:
+        self._parts = parts
+        self.made_from = " ".join(part.made_from for part in parts)
+        self.prefetch = all(part.prefetch for part in parts)
+        self._ends = np.cumsum([part.fields for part in parts])
+
+    @property
+    def fields(self) -> int:
+        """Number of fields."""
+        return int(self._ends[-1])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Pixels (y, x) of an image."""
+        y, x = zip(*(part.size for part in self._parts), strict=True)
+        return min(y), min(x)
+
+    def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
+        """Return images and labels (n, y, x); ``seed`` is for new noise and the places of the crops."""
+        places = np.searchsorted(self._ends, [sample.index for sample in samples], side="right")
+        images: list[Tensor] = []
+        labels: list[Tensor] = []
+        for position, (place, sample) in enumerate(zip(places.tolist(), samples, strict=True)):
+            part = self._parts[place]
+            index = sample.index - int(self._ends[place]) + part.fields
+            image, label = part.load([replace(sample, index=index)], seed)
+            y, x = (
+                int(generator(seed, "crop", position, axis).integers(have - need + 1))
+                for axis, (have, need) in enumerate(zip(part.size, self.size, strict=True))
+            )
+            window = slice(y, y + self.size[0]), slice(x, x + self.size[1])
+            images.append(image[0][window])
+            labels.append(label[0][window])
+        return torch.stack(images), torch.stack(labels)
 
 
 def samples_of(step: int, fields: int, size: int, seed: int, part: int = 0, parts: int = 1) -> list[Sample]:
