@@ -210,3 +210,12 @@ def test_an_mrc_map_of_no_bytes_is_refused(victim, tmp_path):
     with mrcfile.new(tmp_path / "a.mrc", SMALL) as file:
         file.header.nz = 0
     assert victim.opens("micrograph", tmp_path / "a.mrc")[0] == "refused"
+
+
+def test_names_that_are_no_text_are_refused(victim, tmp_path):
+    write_emd(tmp_path / "a.emd", SMALL, ("s", "nm", "nm"))
+    with h5py.File(tmp_path / "a.emd", "r+") as file:
+        file.create_group(b"\xff")
+    outcome, words = victim.opens("micrograph", tmp_path / "a.emd")
+    assert outcome == "refused"
+    assert "damaged" in words

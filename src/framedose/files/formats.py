@@ -101,7 +101,9 @@ def _hdf5_kind(path: Path) -> str:
         with h5py.File(path, "r") as file:
             check_hdf5(path, file)
             return "HyperSpy" if "Experiments" in file else "EMD"
-    except (OSError, RuntimeError, KeyError) as error:
+    except FileFormatError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise FileFormatError(
             f"{path}: is a damaged or truncated HDF5 file ({reason}). Copy it again from its source."
