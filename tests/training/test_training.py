@@ -202,21 +202,26 @@ class Numbered:
 
     def __init__(self, part, fields, size):
         self.made_from, self.fields, self.size, self._part = f"part {part}", fields, size, part
+        self.seeds = []
 
     def load(self, samples, seed):
+        self.seeds.append(seed)
         y, x = torch.meshgrid(*(torch.arange(side, dtype=torch.float32) for side in self.size), indexing="ij")
         images = [self._part * 1e6 + sample.index * 1e4 + sample.epoch * 1e5 + 100 * y + x for sample in samples]
         return torch.stack(images), torch.stack(images).long()
 
 
 def test_joined_datasets_are_shown_whole_once_an_epoch_and_cropped():
-    joined = JoinedImages([Numbered(1, 3, (9, 12)), Numbered(2, 4, (6, 8))])
+    parts = Numbered(1, 3, (9, 12)), Numbered(2, 4, (6, 8))
+    joined = JoinedImages(parts)
     assert (joined.fields, joined.size, joined.prefetch) == (7, (6, 8), True)
     assert joined.made_from != JoinedImages([Numbered(2, 4, (6, 8)), Numbered(1, 3, (9, 12))]).made_from
     samples = [Sample(n, index, 1) for n, index in enumerate([6, 0, 2, 3])]
     images, labels = joined.load(samples, seed=5)
     assert images.shape == labels.shape == (4, 6, 8)
     assert torch.equal(images.long(), labels)
+    # New noise must not be the same in two images of a batch.
+    assert len({*parts[0].seeds, *parts[1].seeds}) == 4
     corners = images[:, 0, 0].long()
     assert (corners // 10**4).tolist() == [213, 110, 112, 210]
     # A crop is a window of neighbours, and lies somewhere else each time.

@@ -167,7 +167,8 @@ def train_network(
         If data, network and the weights to start from do not suit each other, or as in
         :func:`framedose.training.loop.train`.
     """
-    if network.classes > 1 and not (data.recipe.support_class and network.classes == 3):
+    labelled = all(part.recipe.support_class for part in data.parts)
+    if network.classes > 1 and not (labelled and network.classes == 3):
         raise ConfigurationError(
             f"network.classes {network.classes} needs images with as many classes: 1, or 3 (vacuum, particle, support) "
             "on a dataset that was made with --support-class true."

@@ -109,11 +109,9 @@ class JoinedImages:
         for position, (place, sample) in enumerate(zip(places.tolist(), samples, strict=True)):
             part = self._parts[place]
             index = sample.index - int(self._ends[place]) + part.fields
-            image, label = part.load([replace(sample, index=index)], seed)
-            y, x = (
-                int(generator(seed, "crop", position, axis).integers(have - need + 1))
-                for axis, (have, need) in enumerate(zip(part.size, self.size, strict=True))
-            )
+            rng = generator(seed, "joined", position)
+            image, label = part.load([replace(sample, index=index)], int(rng.integers(2**62)))
+            y, x = (int(rng.integers(have - need + 1)) for have, need in zip(part.size, self.size, strict=True))
             window = slice(y, y + self.size[0]), slice(x, x + self.size[1])
             images.append(image[0][window])
             labels.append(label[0][window])
