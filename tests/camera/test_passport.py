@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import yaml
 
 from framedose.camera.mtf import TransferCurve, mtf
 from framedose.camera.noise import Camera, CameraRanges, detect
@@ -124,3 +125,21 @@ def test_the_ideal_counter_is_a_square_pixel_with_white_noise():
     noise = measure_spectrum(detect(np.ones((512, 512), np.float32), 3.0, camera, generator(0, "n"))).power
     assert noise == pytest.approx(3.0, rel=0.1)
     assert mtf(1.0, 0.5, 2) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("mtf", {"c0": None}, "c0 and c3, or a table"),
+        ("mtf", {"c0": {"value": 0.3, "low": -0.1, "high": 0.4}}, r"c0\.low must be positive"),
+        ("mtf", {"floor": 1.0}, "less than 1"),
+        ("gain", {"value": 0.0, "low": 0.0, "high": 1.0}, r"gain\.value must be positive"),
+        ("readout", {"value": -1.0, "low": -2.0, "high": 0.0}, r"readout\.value must not be negative"),
+    ],
+)
+def test_what_no_camera_has_is_refused_when_the_passport_is_read(place, value, said, tmp_path):
+    content = load_passport("oneview").model_dump(mode="json")
+    content[place] = (content[place] or {}) | value
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigurationError, match=said):
+        load_passport(tmp_path / "c.yaml")

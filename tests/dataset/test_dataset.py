@@ -222,6 +222,10 @@ def test_impossible_recipes_are_refused():
         build(DatasetRecipe, {"gpts": 510, "binning": 4}, where="settings")
     with pytest.raises(ConfigurationError, match="low must not exceed high"):
         build(DatasetRecipe, {"conditions": {"blur": {"low": 2, "high": 1}}}, where="settings")
+    with pytest.raises(ConfigurationError, match="gpts.*less than or equal to 65536"):
+        build(DatasetRecipe, {"gpts": 10**400}, where="recipe")
+    with pytest.raises(ConfigurationError, match=r"c0\.low must be positive"):
+        build(DatasetRecipe, {"camera": {"c0": {"low": 0, "high": 1}}}, where="recipe")
     with pytest.raises(ConfigurationError, match="dose.low must be at least 0"):
         build(DatasetRecipe, {"conditions": {"dose": {"low": -1, "high": 1}}}, where="settings")
     with pytest.raises(ConfigurationError, match="did you mean 'binning'"):
