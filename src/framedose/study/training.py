@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +80,10 @@ class TrainingData:
 
     def images(self, config: TrainingConfig, classes: int) -> Images:
         """Return the training images, of all datasets."""
-        if self.more:
-            return JoinedImages([replace(part, more=()).images(config, classes) for part in self.parts])
+        images = [part._images(config, classes) for part in self.parts]
+        return JoinedImages(images) if self.more else images[0]
+
+    def _images(self, config: TrainingConfig, classes: int) -> Images:
         if not config.endless:
             return self._stored("train", classes)
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else "cpu"

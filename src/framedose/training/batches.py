@@ -103,6 +103,7 @@ class JoinedImages:
 
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x); ``seed`` is for new noise and the places of the crops."""
+        height, width = self.size
         places = np.searchsorted(self._ends, [sample.index for sample in samples], side="right")
         images: list[Tensor] = []
         labels: list[Tensor] = []
@@ -111,8 +112,8 @@ class JoinedImages:
             index = sample.index - int(self._ends[place]) + part.fields
             rng = generator(seed, "joined", position)
             image, label = part.load([replace(sample, index=index)], int(rng.integers(2**62)))
-            y, x = (int(rng.integers(have - need + 1)) for have, need in zip(part.size, self.size, strict=True))
-            window = slice(y, y + self.size[0]), slice(x, x + self.size[1])
+            y, x = int(rng.integers(part.size[0] - height + 1)), int(rng.integers(part.size[1] - width + 1))
+            window = slice(y, y + height), slice(x, x + width)
             images.append(image[0][window])
             labels.append(label[0][window])
         return torch.stack(images), torch.stack(labels)
