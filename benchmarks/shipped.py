@@ -1,7 +1,8 @@
 """F1 of networks on simulated specimens that no training set holds, at rising dose, and their false area without one.
 
-Three series with the field and pixels of the preset ``general``: specimens as varied as those of its training; those of
-the paper, on their zone axis on the support; and the paper's replica of its experiment (A.4). The last line is JSON.
+Four series with the field and pixels of the preset ``general``: specimens as varied as those of its training; those of
+the paper, on their zone axis on the support; of these the particles of 2 to 6 nm alone; and the paper's replica of its
+experiment (A.4). The last line is JSON.
 
     python benchmarks/shipped.py
 """
@@ -56,6 +57,7 @@ def series(structures: int) -> dict[str, Part]:
     return {
         "varied": (recipe, Split("shipped varied", kinds, len(DOSES), DOSES)),
         "on zone": (papers, Split("shipped on zone", kinds, len(DOSES), DOSES)),
+        "2 to 6 nm": (changed(papers, {"radius": {"low": 10.0}}), Split("shipped 2 to 6 nm", kinds, len(DOSES), DOSES)),
         "replica": (replica, Split("shipped replica", split.kinds, len(DOSES), DOSES)),
     }
 

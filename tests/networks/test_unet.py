@@ -81,10 +81,10 @@ def test_batch_norm_is_fixed_when_predicting():
 def test_tiles_give_what_the_whole_image_gives(poolings, convolutions, kernel, size):
     config = UNetConfig(width=2, poolings=poolings, convolutions=convolutions, kernel=kernel, classes=2)
     net = UNet(config, seed=3).eval()
-    image = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(1))
+    images = torch.randn(2, 1, *size, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        whole = net(image)
-        tiles = in_tiles(net, image, core=2**poolings * 4)
+        whole = net(images)
+        tiles = in_tiles(net, images, core=2**poolings * 4)
     assert (tiles - whole).abs().max() <= 1e-5 * whole.abs().max()
 
 

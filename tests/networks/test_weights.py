@@ -125,3 +125,12 @@ def test_loading_weights_does_not_load_the_compiler_of_pytorch():
     )
     code += "; sys.exit('torch._dynamo' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_channels_of_a_pixel_lie_side_by_side_in_a_unet():
+    """New weights and read ones (benchmarks/unet_step.py has what it gives)."""
+    new = build_network(UNetConfig(width=4, poolings=1, convolutions=2), seed=0)
+    for network in (new, load_network("best").network):
+        weights = [tensor for tensor in network.state_dict().values() if tensor.ndim == 4 and tensor.shape[1] > 1]
+        assert weights
+        assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)

@@ -5,7 +5,7 @@ import torch
 
 from framedose.networks.unet import UNet, UNetConfig
 from framedose.training import speed
-from framedose.training.speed import choose_fastest
+from framedose.training.speed import choose_fastest, denormals_flushed
 
 CONFIG = UNetConfig(width=2, poolings=1, convolutions=2, kernel=3, norm="batch")
 EAGER_SECONDS = 1.0
@@ -35,3 +35,13 @@ def test_the_faster_way_is_kept_and_nothing_else_changes(monkeypatch, compiled, 
     assert (net._compiled_call_impl is fast) == (expected == "compiled")
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
     assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_denormal_numbers_are_zero_for_as_long_as_asked():
+    half_of_the_least = torch.tensor([torch.finfo(torch.float32).tiny]).mul
+    with denormals_flushed():
+        assert half_of_the_least(0.5).item() == 0
+    assert half_of_the_least(0.5).item() > 0
+    with pytest.raises(KeyError), denormals_flushed():
+        raise KeyError
+    assert half_of_the_least(0.5).item() > 0

@@ -268,7 +268,7 @@ def test_a_flipped_bit_anywhere_in_a_checkpoint_is_refused(squares, tmp_path):
 
 
 def test_a_checkpoint_of_channels_last_weights_is_as_any(tmp_path):
-    # As the U-net's are on a GPU.
+    # As the U-net's are.
     network = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     adam, path = torch.optim.Adam(network.parameters()), tmp_path / "c.safetensors"
     before = network.weight.detach().clone()
@@ -278,6 +278,19 @@ def test_a_checkpoint_of_channels_last_weights_is_as_any(tmp_path):
     State({"network": network}, adam, "run", 0, {}).load(path)
     assert torch.equal(network.weight, before)
     assert network.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_steps_take_denormal_numbers_for_zero(squares, tmp_path, monkeypatch):
+    normal, seen, least = loop.loss_of, [], torch.tensor([torch.finfo(torch.float32).tiny])
+
+    def watched(logits, labels, weight):
+        seen.append((logits.requires_grad, (0.5 * least).item()))
+        return normal(logits, labels, weight)
+
+    monkeypatch.setattr(loop, "loss_of", watched)
+    run(squares, tmp_path / "c.safetensors", steps=3)
+    assert {half for training, half in seen if training} == {0.0}
+    assert (0.5 * least).item() > 0
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(squares, tmp_path, monkeypatch):

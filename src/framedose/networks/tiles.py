@@ -11,27 +11,27 @@ CORE = 1024
 """Side of what a tile is kept of [px]; around it the network sees as much more as it reaches."""
 
 
-def in_tiles(network: UNet, image: Tensor, core: int = CORE) -> Tensor:
-    """Return the logits of one normalised image, shape (1, classes, y, x).
+def in_tiles(network: UNet, images: Tensor, core: int = CORE) -> Tensor:
+    """Return the logits of normalised images, shape (n, classes, y, x).
 
-    Tiles begin where the poolings of the whole image begin a pixel, overlap by the network's reach, and end at the
+    Tiles begin where the poolings of a whole image begin a pixel, overlap by the network's reach, and end at the
     image's own border or beyond that reach: the result is that of the whole image up to rounding.
 
     Parameters
     ----------
     network
         In evaluation mode.
-    image
-        Shape (1, 1, y, x).
+    images
+        Shape (n, 1, y, x).
     core
         Side of the part of a tile that is kept [px], a multiple of what the poolings divide by.
     """
-    height, width = image.shape[-2:]
-    logits = torch.empty(1, network.config.classes, height, width)
+    height, width = images.shape[-2:]
+    logits = torch.empty(len(images), network.config.classes, height, width)
     halo = _halo(network)
     for top, bottom, rows in _spans(height, core, halo):
         for left, right, columns in _spans(width, core, halo):
-            seen = network(image[..., rows, columns])
+            seen = network(images[..., rows, columns])
             y, x = top - rows.start, left - columns.start
             logits[..., top:bottom, left:right] = seen[..., y : y + bottom - top, x : x + right - left]
     return logits

@@ -56,6 +56,8 @@ class UNet(nn.Module):
             self.down = nn.ModuleList(_Block(a, b, config) for a, b in zip(inputs, widths, strict=True))
             self.up = nn.ModuleList(_Block(3 * w, w, config) for w in reversed(widths[:-1]))
             self.head = nn.Conv2d(widths[0], config.classes, 1)
+        # CPUs and GPUs both convolve faster with the channels of a pixel side by side (benchmarks/unet_step.py).
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def minimum_size(self) -> int:

@@ -94,20 +94,19 @@ class LoadedNetwork:
         with torch.inference_mode():
             for start in range(0, len(images), step):
                 part = torch.from_numpy(np.ascontiguousarray(images[start : start + step]))
-                if isinstance(self.network, UNet) and part[0].numel() > _WHOLE_PIXELS:
-                    logits = in_tiles(self.network, normalise(part, self.network.config.normalise_window))
-                    results.append(probability_of(logits).numpy())
-                else:
-                    results.append(particle_probability(self.network, part).numpy())
+                results.append(particle_probability(self.network, part).numpy())
         return np.concatenate(results)
 
 
 def particle_probability(network: Network, images: Tensor) -> Tensor:
     """Normalise images (n, y, x), apply a network, and return the probability of particle, shape (n, y, x).
 
-    A network of one class ends with a sigmoid, one of several (0 vacuum, 1 particle, 2 support) with a softmax.
+    A network of one class ends with a sigmoid, one of several (0 vacuum, 1 particle, 2 support) with a softmax. Large
+    images go through a U-net in tiles, with the same result.
     """
-    return probability_of(network(normalise(images, network.config.normalise_window)))
+    inputs = normalise(images, network.config.normalise_window)
+    tiled = isinstance(network, UNet) and images[0].numel() > _WHOLE_PIXELS
+    return probability_of(in_tiles(network, inputs) if tiled else network(inputs))
 
 
 def save_network(

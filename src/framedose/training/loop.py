@@ -28,7 +28,7 @@ from framedose.training.config import TrainingConfig
 from framedose.training.objective import loss_of, scores_of
 from framedose.training.processes import start_fabric
 from framedose.training.record import new_curves
-from framedose.training.speed import choose_fastest, synchronise
+from framedose.training.speed import choose_fastest, denormals_flushed, synchronise
 
 Curves = dict[str, Any]
 
@@ -164,7 +164,6 @@ class _Run:
         self.state = State(modules, optimizer, run, 0, new_curves())
         part, parts = fabric.global_rank, fabric.world_size
         if isinstance(bare, UNet) and fabric.device.type == "cuda":
-            bare.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             choose_fastest(bare, self._example)
         self._held_out = validation_batches(validation, size=config.batch)[part::parts]
         self._count = validation.fields
@@ -195,7 +194,8 @@ class _Run:
         for step, (images, labels) in enumerate(stream, start):
             for group in self._optimizer.param_groups:
                 group["lr"] = self._config.rate(step, self.total)
-            self._step(step, images.to(fabric.device), labels.to(fabric.device))
+            with denormals_flushed():
+                self._step(step, images.to(fabric.device), labels.to(fabric.device))
             self.state.step = step + 1
             yield step
 
