@@ -7,13 +7,19 @@ particle is seen on an unseen series, at a false area of 0.1 % on vacuum and on 
 any moment, the same command goes on; what is finished is kept in ``--out``. The last line is one JSON object.
 
     framedose simulate --preset laptop --out laptop-data
-    framedose simulate --preset laptop --series test --particles 40 --empty 20 --seed 1 --out unseen
+    framedose simulate --preset laptop --series test --particles 40 --empty 60 --seed 1 --out unseen
     python benchmarks/ablation.py laptop-data --series unseen --minutes 10 --out ablation
+
+Of several datasets, as docs/results.md makes them for ``best``, all but the first are mixed in by the variants that
+leave one ingredient of ``best`` out, or none; the others are trained on the first alone:
+
+    python benchmarks/ablation.py twinned supported --only best "best, width 8" --series unseen --minutes 10 --out best
 """
 
 import argparse
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +61,40 @@ MSDNET: dict[str, dict[str, Any]] = {
     "msdnet, 24 layers": {"network": {"layers": 24}},
     "msdnet, local normalisation (50 Å)": {"network": {"normalise_window": 165}},
 }
+# The network and the training of ``best``, from drawn weights, less one ingredient.
+_BEST: dict[str, Any] = {
+    "network": {"width": 16},
+    "training": {"particle_weight": 1.5, "disturb": {"background": 0.25, "coarse_share": 0.15}},
+}
+BEST: dict[str, dict[str, Any]] = {
+    "best": {},
+    "best, width 8": {"network": {"width": 8}},
+    "best, normalised as a whole": {"network": {"normalise_window": None}},
+    "best, batch norm": {"network": {"norm": "batch"}},
+    "best, particle weighs 1": {"training": {"particle_weight": 1.0}},
+    "best, undisturbed": {"training": {"disturb": {"background": 0.0, "coarse_share": 0.0}}},
+    "best, a constant rate": {"training": {"schedule": "constant"}},
+    "best, no flips and turns": {"training": {"augment": False}},
+}
+FIRST_ALONE = "best, first dataset alone"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a variant changes of a preset, and whether it sees all datasets."""
+
+    preset: str
+    kind: str
+    changes: dict[str, Any]
+    mixed: bool = False
+
+
 VARIANTS = {
-    **{name: ("unet", merged({"network": {"width": 16}}, changes)) for name, changes in UNET.items()},
-    **{name: ("unet", changes) for name, changes in TRAINING.items()},
-    **{name: ("msdnet", changes) for name, changes in MSDNET.items()},
+    **{name: Variant("laptop", "unet", merged({"network": {"width": 16}}, changes)) for name, changes in UNET.items()},
+    **{name: Variant("laptop", "unet", changes) for name, changes in TRAINING.items()},
+    **{name: Variant("laptop", "msdnet", changes) for name, changes in MSDNET.items()},
+    **{name: Variant("general", "unet", merged(_BEST, changes), mixed=True) for name, changes in BEST.items()},
+    FIRST_ALONE: Variant("general", "unet", _BEST),
 }
 TIMED_STEPS = 6
 
@@ -66,17 +102,18 @@ TIMED_STEPS = 6
 def main() -> None:
     """Train every variant and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", type=Path, help="folder of framedose simulate")
+    parser.add_argument("dataset", type=Path, nargs="+", help="folders of framedose simulate")
     parser.add_argument("--minutes", type=float, default=10.0, help="training time of each variant")
     parser.add_argument("--out", type=Path, default=Path("ablation"), help="folder of the weights")
     parser.add_argument("--series", type=Path, help="folder of an unseen series of rising dose")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), help="names of variants")
     arguments = parser.parse_args()
-    data = TrainingData.of(arguments.dataset)
+    first, *more = arguments.dataset
     series = open_series(arguments.series) if arguments.series else None
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = {}
     for name in arguments.only:
+        data = TrainingData.of(first, *(more if VARIANTS[name].mixed else ()))
         results[name] = trained(data, arguments.out, name, arguments.minutes, series)
         print(f"{name:36}", *(f"{key} {value}" for key, value in results[name].items()), flush=True)
     print(json.dumps(results))
@@ -86,10 +123,10 @@ def trained(
     data: TrainingData, out: Path, name: str, minutes: float, series: StoredSeries | None
 ) -> dict[str, float | None]:
     """Train one variant, or go on with it, and return its size, its steps and its last scores."""
-    kind, changes = VARIANTS[name]
+    variant = VARIANTS[name]
     slug = "".join(letter if letter.isalnum() else "-" for letter in name)
     plan = out / f"{slug}.plan.json"
-    part = getattr(study_config("laptop", {kind: changes}), kind)
+    part = getattr(study_config(variant.preset, {variant.kind: variant.changes}), variant.kind)
     if not plan.exists():
         write_json(plan, {"steps": max(20, int(60 * minutes / step_seconds(data, out, slug, part)))})
     steps = json.loads(plan.read_text())["steps"]

@@ -28,7 +28,7 @@ from framedose.training.config import TrainingConfig
 from framedose.training.objective import loss_of, scores_of
 from framedose.training.processes import start_fabric
 from framedose.training.record import new_curves
-from framedose.training.speed import choose_fastest, denormals_flushed, synchronise
+from framedose.training.speed import choose_fastest, kept_from_vanishing, synchronise
 
 Curves = dict[str, Any]
 
@@ -194,13 +194,13 @@ class _Run:
         for step, (images, labels) in enumerate(stream, start):
             for group in self._optimizer.param_groups:
                 group["lr"] = self._config.rate(step, self.total)
-            with denormals_flushed():
-                self._step(step, images.to(fabric.device), labels.to(fabric.device))
+            self._step(step, images.to(fabric.device), labels.to(fabric.device))
             self.state.step = step + 1
             yield step
 
     def _step(self, step: int, images: Tensor, labels: Tensor) -> None:
         logits = self._network(normalise(images, self._window))
+        logits.register_hook(kept_from_vanishing)
         loss = loss_of(logits, labels, self._config.particle_weight).mean()
         both = torch.stack([loss.detach(), scores_of(logits, labels).mean()])
         value, score = self._fabric.all_reduce(both, reduce_op="mean").tolist()

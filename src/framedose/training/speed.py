@@ -1,19 +1,20 @@
 """What makes a training step fast.
 
 On a GPU, the fastest way to run a U-net is chosen by measurement; the MSD-net's kernels are fused as they are. On a
-CPU, numbers too small for full precision are taken for zero.
+CPU, gradients are kept from becoming so small that they are slow.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # Steps that are timed, after one that compiles and warms up.
 _STEPS = 3
+# Of a pixel; one that is not certain has more than 1e-8, in whatever batch, and denormal numbers begin at 1e-38.
+_LEAST_GRADIENT = 1e-15
 
 
 def choose_fastest(network: nn.Module, step: Callable[[], object]) -> str:
@@ -49,18 +50,14 @@ def _seconds(step: Callable[[], object]) -> float:
     return (time.perf_counter() - start) / _STEPS
 
 
-@contextmanager
-def denormals_flushed() -> Iterator[None]:
-    """Let this thread take denormal numbers for zero.
+def kept_from_vanishing(gradient: Tensor) -> Tensor:
+    """Return the gradient of the logits, nowhere smaller than what is lost in the sum over the pixels.
 
-    The gradient of a pixel that the network is certain of is such a number, and some CPUs take five times as long for a
-    step that has them (benchmarks/unet_step.py).
+    Where a network is certain the gradient is many orders smaller than elsewhere, or zero. In the layers further down
+    it becomes a denormal number, at the edge of zeros too, and with these CPUs are many times slower
+    (benchmarks/unet_step.py). PyTorch could flush them, but only in threads that it has not started yet.
     """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
+    return gradient.abs().clamp(min=_LEAST_GRADIENT).copysign(gradient)
 
 
 def synchronise(device: torch.device) -> None:
