@@ -1,5 +1,6 @@
 import json
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import onnx
@@ -105,7 +106,7 @@ def test_metadata_and_no_other_file(tmp_path):
         "dose_low": 100,
         "dose_high": 1e4,
     }
-    assert json.loads(said.pop("versions"))["torch"] == torch.__version__
+    assert json.loads(said.pop("versions"))["torch"] == version("torch")
     assert said == {"name": "tiny", "minimum_size": "9", "weights_sha256": "ab" * 32}
     assert "Å/px" in model.doc_string
 
