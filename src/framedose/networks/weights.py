@@ -105,8 +105,9 @@ def particle_probability(network: Network, images: Tensor) -> Tensor:
     images go through a U-net in tiles, with the same result.
     """
     inputs = normalise(images, network.config.normalise_window)
-    tiled = isinstance(network, UNet) and images[0].numel() > _WHOLE_PIXELS
-    return probability_of(in_tiles(network, inputs) if tiled else network(inputs))
+    if isinstance(network, UNet) and images[0].numel() > _WHOLE_PIXELS:
+        return probability_of(in_tiles(network, inputs))
+    return probability_of(network(inputs))
 
 
 def save_network(
