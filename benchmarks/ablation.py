@@ -76,7 +76,6 @@ BEST: dict[str, dict[str, Any]] = {
     "best, a constant rate": {"training": {"schedule": "constant"}},
     "best, no flips and turns": {"training": {"augment": False}},
 }
-FIRST_ALONE = "best, first dataset alone"
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ VARIANTS = {
     **{name: Variant("laptop", "unet", changes) for name, changes in TRAINING.items()},
     **{name: Variant("laptop", "msdnet", changes) for name, changes in MSDNET.items()},
     **{name: Variant("general", "unet", merged(_BEST, changes), mixed=True) for name, changes in BEST.items()},
-    FIRST_ALONE: Variant("general", "unet", _BEST),
+    "best, first dataset alone": Variant("general", "unet", _BEST),
 }
 TIMED_STEPS = 6
 

@@ -23,9 +23,9 @@ PIXELS, AREA, STRUCTURES = 4000, 800, 24
 def histogram(logits, pixels, rng):
     """Numbers (..., B + 1) of pixels with normal logits about the given means (...), of width 2: drawn, or expected."""
     cumulative = 1 / (1 + np.exp(-1.7 * (EDGES - np.asarray(logits)[..., None]) / 2))
-    bins = np.diff(cumulative, prepend=0, append=1, axis=-1)
     if rng is None:
         return np.diff(np.rint(pixels * cumulative).astype(int), prepend=0, append=pixels, axis=-1)
+    bins = np.diff(cumulative, prepend=0, append=1, axis=-1)
     return rng.multinomial(pixels, bins / bins.sum(axis=-1, keepdims=True))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 # Steps that are timed, after one that compiles and warms up.
 _STEPS = 3
-# Of a pixel; one that is not certain has more than 1e-8, in whatever batch, and denormal numbers begin at 1e-38.
+# Of a pixel; in a batch of a million the uncertain ones have more than 1e-8, and denormal numbers begin at 1e-38.
 _LEAST_GRADIENT = 1e-15
 
 
