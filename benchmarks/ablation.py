@@ -95,7 +95,7 @@ VARIANTS = {
     **{name: Variant("general", "unet", merged(_BEST, changes), mixed=True) for name, changes in BEST.items()},
     "best, first dataset alone": Variant("general", "unet", _BEST),
 }
-TIMED_STEPS = 6
+TIMED_STEPS = 20
 
 
 def main() -> None:
@@ -149,16 +149,16 @@ def trained(
 
 
 def step_seconds(data: TrainingData, out: Path, slug: str, part: Any) -> float:
-    """Return the seconds of a step, without its share of validations; the first ones compile and warm up."""
+    """Return the seconds of a step, without its share of validations; a first short training warms up, untimed."""
     seconds = []
-    for count in (2, 2 + TIMED_STEPS):
+    for run, count in enumerate((2, 2, 2 + TIMED_STEPS)):
         training = part.training.model_copy(update={"steps": count, "validate_every": 10**6})
         start = time.perf_counter()
-        train_network(data, out, f"timing-{slug}-{count}", part.network, training, seed=0)
+        train_network(data, out, f"timing-{slug}-{run}", part.network, training, seed=0)
         seconds.append(time.perf_counter() - start)
     for file in out.glob(f"timing-{slug}-*"):
         file.unlink()
-    return (seconds[1] - seconds[0]) / TIMED_STEPS
+    return (seconds[2] - seconds[1]) / TIMED_STEPS
 
 
 if __name__ == "__main__":

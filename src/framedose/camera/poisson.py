@@ -43,7 +43,7 @@ def poisson(mean: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[np.
     [0.0, 0.0]
     """
     if not (mean.size and mean.min() >= 0 and mean.max() < _LOWEST * 2 ** (_BITS * _PLACES)):
-        return rng.poisson(mean).astype(np.float32)
+        return np.asarray(rng.poisson(mean), np.float32)
     counts = np.empty(mean.shape, np.float32)
     # A generator that the compiled loop holds in registers: asking ``rng`` for each number would take half of the time.
     state = np.random.SFC64(rng.integers(2**32, size=8)).state["state"]["state"]

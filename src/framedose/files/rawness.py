@@ -74,11 +74,11 @@ def _middle(values: Pixels) -> Pixels:
 
 def _eight_bit(values: Pixels, *, whole_bytes: bool) -> str:
     """Find at most 256 evenly spaced levels that are in use: a counting camera's few low counts are not."""
-    low, high = values.min(), values.max()
+    low, high = float(values.min()), float(values.max())
     levels = np.unique(values)
     if len(levels) > 256 or len(levels) < 2:
         return ""
-    step = np.diff(levels).min()
+    step = float(np.diff(levels).min())
     steps = (levels - low) / step
     span = (high - low) / step
     if np.abs(steps - np.round(steps)).max() > 0.05 or round(span) > 255:
