@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from ase.cluster import Octahedron
 
 from framedose.camera.noise import detect
 from framedose.camera.passport import load_passport
@@ -276,3 +277,37 @@ def test_foreign_folders_and_series_are_refused(here, evaluated, capsys):
     (here / "other" / "eager one.measured.json").write_text(json.dumps(json.loads(card.read_text()) | {"series": "x"}))
     assert main(["compare", "out/spread.measured.npz", "other/eager one.measured.npz"]) == 2
     assert "different series" in capsys.readouterr().err
+
+
+def test_a_network_that_knows_the_structure_files_of_the_series_is_warned_of(here, tiny_weights, capsys):
+    for name, shells in (("known", 4), ("new", 5)):
+        (here / name).mkdir()
+        Octahedron("Pt", shells, cutoff=1).write(here / name / "particle.xyz")
+        own = RECIPE | {"specimen": {"structures": f"{name}/*.xyz", "mask_elements": ["Pt"]}}
+        (here / f"{name}.yaml").write_text(yaml.safe_dump(own))
+        words = ["--series", "ramp", "--particles", "1", "--frames", "5", "--empty", "1", "--workers", "1"]
+        assert main(["simulate", f"{name}.yaml", *words, "--out", f"{name}-series"]) == 0
+    # The second dataset of two that it was trained on.
+    weights = here / "knowing.safetensors"
+    weights.write_bytes(tiny_weights().read_bytes())
+    card = json.loads(tiny_weights().with_suffix(".json").read_text())
+    recipe = yaml.safe_load((here / "known-series" / "recipe" / "complete.yaml").read_text())
+    card["provenance"] = {"dataset": {"specimen": {"structures": None}}, "more_datasets": [{"dataset": recipe}]}
+    weights.with_suffix(".json").write_text(json.dumps(card))
+    for name in ("known", "new"):
+        capsys.readouterr()
+        words = [
+            "--network",
+            str(weights),
+            "--network",
+            "my_filters:spread",
+            "--resamples",
+            "100",
+            "--out",
+            f"of-{name}",
+        ]
+        assert main(["evaluate", f"{name}-series", *words]) == 0
+        warned = capsys.readouterr().err
+        message = "warning: knowing was trained on 1 of the structure files of this series, such as known/particle.xyz"
+        assert (message in warned) == (name == "known")
+        assert "spread was trained" not in warned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,6 +111,13 @@ def evaluate(
     if len(inputs) == 1 and (inputs[0] / "images.zarr").exists():
         series, (recipe, _) = open_series(inputs[0], split), origin(inputs[0])
         predictors = load_predictors(network)
+        for name, predictor in predictors.items():
+            if seen := predictor.has_seen(recipe.specimen.structures):
+                print(
+                    f"framedose: warning: {name} was trained on {len(seen)} of the structure files of this series, "
+                    f"such as {seen[0]}, and may know them by heart: make a series of others.",
+                    file=sys.stderr,
+                )
         if baselines is not None:
             predictors |= tuned_baselines(baselines, threshold=threshold)
         allowed = None if physics is None else load_physics(physics)

@@ -2,8 +2,9 @@
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,13 @@ class Predictor:
     """Hash of the weights, or of the file that the function stands in."""
     is_baseline: bool = False
     """Whether it is one of the classical filters."""
+    structures: tuple[str, ...] = ()
+    """Structures of the user's own that it was trained on: files, or patterns of files."""
+
+    def has_seen(self, structures: str | None) -> list[str]:
+        """Return the files of a series' own structures that it was trained on, as far as they lie where they lay."""
+        files = set(glob(structures)) if structures else set()
+        return sorted(files.intersection(file for pattern in self.structures for file in glob(pattern)))
 
     def at(self, sampling: float) -> Predict:
         """Return the prediction for frames of a pixel size [Å/px].
@@ -86,7 +94,25 @@ def load_predictor(name: str) -> Predictor:
         return _function(module, function)
     network = load_network(name)
     metadata = network.metadata
-    return Predictor(network.name, network.probability, metadata.sampling, metadata.weights_sha256)
+    return Predictor(
+        network.name,
+        network.probability,
+        metadata.sampling,
+        metadata.weights_sha256,
+        structures=_own_structures(metadata.provenance),
+    )
+
+
+def _own_structures(provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the structure files of all datasets that a network was trained on."""
+    more = provenance.get("more_datasets")
+    found = []
+    for part in (provenance, *(more if isinstance(more, list) else ())):
+        try:
+            found.append(part["dataset"]["specimen"]["structures"])
+        except (KeyError, TypeError):
+            continue  # Weights that something else than ``framedose train`` has written.
+    return tuple(pattern for pattern in found if isinstance(pattern, str))
 
 
 def tuned_baselines(folder: Path, *, threshold: float) -> dict[str, Predictor]:
