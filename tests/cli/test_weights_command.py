@@ -58,10 +58,30 @@ def test_halve(tmp_path, capsys):
     assert "exists. Choose another name" in capsys.readouterr().err
 
 
+def test_average(tiny_weights, tmp_path, capsys):
+    low, high = tiny_weights(0.0), tiny_weights(3.0)
+    out = tmp_path / "mean.safetensors"
+    assert main(["weights", "average", str(low), str(high), "--out", str(out)]) == 0
+    assert "mean.safetensors: the mean of 2 networks" in capsys.readouterr().out
+    mean = load_network(out)
+    # They differ in one bias.
+    assert mean.network.head.bias.item() == 1.5
+    for name, tensor in load_network(low).network.state_dict().items():
+        if name != "head.bias":
+            assert torch.equal(mean.network.state_dict()[name], tensor)
+    hashes = [load_network(path).metadata.weights_sha256 for path in (low, high)]
+    assert mean.metadata.provenance["averaged_from"] == hashes
+    assert main(["weights", "average", str(low), str(high), "--out", str(out)]) == 2
+    assert "exists. Choose another name" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["halve", "unet", "--out", "half.pt"], "--out must be a .safetensors file, got 'half.pt'"),
+        (["average", "unet", "unet", "--out", "mean.pt"], "--out must be a .safetensors file, got 'mean.pt'"),
+        (["average", "unet", "--out", "mean.safetensors"], "needs at least two networks, got 1"),
+        (["average", "unet", "best", "--out", "mean.safetensors"], "best is another network than unet"),
         (["show", "unett"], "Did you mean 'unet'"),
         (["export", "unet"], "--onnx requires an argument"),
         (["export", "unet", "--onnx", "unet.pt"], "such as unet.onnx"),
@@ -84,7 +104,7 @@ def test_without_onnx(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [[], ["list"], ["show"], ["export"]])
+@pytest.mark.parametrize("words", [[], ["list"], ["show"], ["average"], ["export"]])
 def test_help(words, capsys):
     assert main(["weights", *words, "--help"]) == 0
     assert "Usage: framedose weights" in capsys.readouterr().out

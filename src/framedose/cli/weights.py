@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 weights = App(
     name="weights",
-    help="""List trained networks, show what made them, halve their files, export them as ONNX.
+    help="""List trained networks, show what made them, average and halve them, export them as ONNX.
 
     For example:
 
@@ -23,6 +23,8 @@ weights = App(
       framedose weights show unet
 
       framedose weights halve my-unet/unet.safetensors --out small.safetensors
+
+      framedose weights average before.safetensors after.safetensors --out both.safetensors
 
       framedose weights export framedose-study/unet.safetensors --onnx unet.onnx
     """,
@@ -80,18 +82,35 @@ def halve_weights(network: str, *, out: Path) -> None:
     """
     import torch
 
-    from framedose.errors import ConfigurationError, OutputExistsError
     from framedose.networks.weights import load_network, save_network
 
-    if out.suffix != ".safetensors":
-        raise ConfigurationError(f"--out must be a .safetensors file, got {str(out)!r}.")
-    for made in (out, out.with_suffix(".json")):
-        if made.exists():
-            raise OutputExistsError(f"--out {str(made)!r} exists. Choose another name.")
+    _refuse_taken(out)
     loaded = load_network(network)
     provenance = {**loaded.metadata.provenance, "halved_from": loaded.metadata.weights_sha256}
     save_network(out, loaded.network, loaded.metadata.model_copy(update={"provenance": provenance}), torch.float16)
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
+
+
+@weights.command(name="average")
+def average_weights(*networks: str, out: Path) -> None:
+    """Write the mean of the weights of networks that went on from each other, or from the same one.
+
+    Often it is as good as each of them at what it was tuned to.
+
+    Parameters
+    ----------
+    networks
+        At least two of one size: best, unet or msdnet, as shipped, or paths of .safetensors files.
+    out
+        File to write, .safetensors, and its .json beside it. Must not exist.
+    """
+    from framedose.networks.average import averaged
+    from framedose.networks.weights import load_network, save_network
+
+    _refuse_taken(out)
+    mean = averaged([load_network(name) for name in networks], out.stem)
+    save_network(out, mean.network, mean.metadata)
+    print(f"{out}: the mean of {len(networks)} networks")
 
 
 @weights.command(name="export")
@@ -119,6 +138,16 @@ def export_weights(network: str, *, onnx: Path) -> None:
         f"{onnx}: images (batch, 1, y, x) at {sampling.low:g} to {sampling.high:g} Å/px, "
         f"at least {loaded.minimum_size} pixels a side, to the probability of particle"
     )
+
+
+def _refuse_taken(out: Path) -> None:
+    from framedose.errors import ConfigurationError, OutputExistsError
+
+    if out.suffix != ".safetensors":
+        raise ConfigurationError(f"--out must be a .safetensors file, got {str(out)!r}.")
+    for made in (out, out.with_suffix(".json")):
+        if made.exists():
+            raise OutputExistsError(f"--out {str(made)!r} exists. Choose another name.")
 
 
 def _described(loaded: LoadedNetwork) -> dict[str, Any]:

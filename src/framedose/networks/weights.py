@@ -56,6 +56,13 @@ class WeightsMetadata(Settings):
     weights_sha256: str = ""
     """Hash of the safetensors file."""
 
+    @property
+    def datasets(self) -> list[Any]:
+        """Recipe (``dataset``) and seed (``dataset_seed``) of every dataset of its training, if the provenance says."""
+        own = {key: self.provenance[key] for key in ("dataset", "dataset_seed") if key in self.provenance}
+        more = self.provenance.get("more_datasets")
+        return [own, *(more if isinstance(more, list) else ())]
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedNetwork:

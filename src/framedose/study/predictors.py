@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -17,7 +17,7 @@ from framedose.dataset.store import ImageSet
 from framedose.errors import ConfigurationError, MissingPackageError, WeightsError
 from framedose.evaluation.baselines import BraggOtsu, LocalVariance, MatchedLattice, tune
 from framedose.evaluation.series import Images, Predict
-from framedose.networks.weights import load_network
+from framedose.networks.weights import WeightsMetadata, load_network
 from framedose.progress import progress
 from framedose.provenance import file_digest
 from framedose.resample import resample, resample_to_shape
@@ -99,15 +99,14 @@ def load_predictor(name: str) -> Predictor:
         network.probability,
         metadata.sampling,
         metadata.weights_sha256,
-        structures=_own_structures(metadata.provenance),
+        structures=_own_structures(metadata),
     )
 
 
-def _own_structures(provenance: Mapping[str, Any]) -> tuple[str, ...]:
+def _own_structures(metadata: WeightsMetadata) -> tuple[str, ...]:
     """Return the structure files of all datasets that a network was trained on."""
-    more = provenance.get("more_datasets")
     found = []
-    for part in (provenance, *(more if isinstance(more, list) else ())):
+    for part in metadata.datasets:
         try:
             found.append(part["dataset"]["specimen"]["structures"])
         except (KeyError, TypeError):

@@ -1,0 +1,75 @@
+"""One network whose weights are the mean of several: what two stages of one training know, at the cost of one."""
+
+from collections.abc import Sequence
+
+import torch
+
+from framedose.config import Range
+from framedose.errors import WeightsError
+from framedose.networks.registry import build_network
+from framedose.networks.weights import LoadedNetwork, WeightsMetadata
+
+
+def averaged(networks: Sequence[LoadedNetwork], name: str) -> LoadedNetwork:
+    """Return a network with the mean of the weights of several that went on from each other, or from the same one.
+
+    Such networks are joined by a path of low loss, and their mean is often as good as each of them at what it was
+    tuned to (Wortsman et al., *Model soups*, ICML 2022). Of networks that began with other draws it is useless.
+
+    Parameters
+    ----------
+    networks
+        At least two of the same architecture, without normalisation layers.
+    name
+        Of the new one.
+
+    Raises
+    ------
+    WeightsError
+        If there are fewer, or they differ in size.
+    """
+    if len(networks) < 2:
+        raise WeightsError(f"an average needs at least two networks, got {len(networks)}: name another one.")
+    first, *others = networks
+    config = first.metadata.network
+    for other in others:
+        if other.metadata.network != config:
+            raise WeightsError(f"{other.name} is another network than {first.name}: average networks of one size.")
+    if getattr(config, "norm", "none") != "none":
+        # Their running means and variances would have to be found anew on images.
+        raise WeightsError(f"{first.name} has normalisation layers, whose statistics have no average.")
+    states = [one.network.state_dict() for one in networks]
+    network = build_network(config, seed=0)
+    network.load_state_dict({key: torch.stack([state[key] for state in states]).mean(0) for key in states[0]})
+    network.eval()
+    return LoadedNetwork(name, network, _metadata([one.metadata for one in networks]))
+
+
+def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:
+    """Describe the first network, with the datasets and the ranges of all; what was measured on it does not hold."""
+    first, *others = all_of
+    energies = {one.energy for one in all_of}
+    return first.model_copy(
+        update={
+            "sampling": _hull([one.sampling for one in all_of]),
+            "dose": _hull([one.dose for one in all_of]),
+            "noise_fall": _hull([one.noise_fall for one in all_of]),
+            "defocus": _hull([one.defocus for one in all_of]),
+            "energy": first.energy if len(energies) == 1 else None,
+            "area_interval": None,
+            "provenance": {
+                **first.provenance,
+                "more_datasets": [*first.datasets[1:], *(part for other in others for part in other.datasets)],
+                "averaged_from": [one.weights_sha256 for one in all_of],
+            },
+        }
+    )
+
+
+def _hull(ranges: Sequence[Range | None]) -> Range | None:
+    """Return the range that holds all, or None where one is not known."""
+    known = [one for one in ranges if one is not None]
+    if len(known) < len(ranges):
+        return None
+    low, high = min(one.low for one in known), max(one.high for one in known)
+    return known[0].model_copy(update={"low": low, "high": high})
