@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args, get_origin
@@ -63,6 +63,12 @@ class Range(Settings):
         if self.scale == "log":
             return math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
         return float(rng.uniform(self.low, self.high))
+
+
+def hull(ranges: Sequence[Range]) -> Range:
+    """Return the least range that holds all, with the scale of the first."""
+    low, high = min(one.low for one in ranges), max(one.high for one in ranges)
+    return ranges[0].model_copy(update={"low": low, "high": high})
 
 
 def digest(content: Any) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from framedose.config import Range
+from framedose.config import Range, hull
 from framedose.errors import WeightsError
 from framedose.networks.registry import build_network
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata
@@ -51,10 +51,10 @@ def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:
     energies = {one.energy for one in all_of}
     return first.model_copy(
         update={
-            "sampling": _hull([one.sampling for one in all_of]),
-            "dose": _hull([one.dose for one in all_of]),
-            "noise_fall": _hull([one.noise_fall for one in all_of]),
-            "defocus": _hull([one.defocus for one in all_of]),
+            "sampling": hull([one.sampling for one in all_of]),
+            "dose": hull([one.dose for one in all_of]),
+            "noise_fall": _hull_if_known([one.noise_fall for one in all_of]),
+            "defocus": _hull_if_known([one.defocus for one in all_of]),
             "energy": first.energy if len(energies) == 1 else None,
             "area_interval": None,
             "provenance": {
@@ -66,10 +66,6 @@ def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:
     )
 
 
-def _hull(ranges: Sequence[Range | None]) -> Range | None:
-    """Return the range that holds all, or None where one is not known."""
+def _hull_if_known(ranges: Sequence[Range | None]) -> Range | None:
     known = [one for one in ranges if one is not None]
-    if len(known) < len(ranges):
-        return None
-    low, high = min(one.low for one in known), max(one.high for one in known)
-    return known[0].model_copy(update={"low": low, "high": high})
+    return hull(known) if len(known) == len(ranges) else None

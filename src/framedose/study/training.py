@@ -11,7 +11,7 @@ import torch
 
 from framedose.area_interval import AreaInterval, area_interval, least_frames
 from framedose.camera.noise_fall import noise_fall
-from framedose.config import Range, build, parse_yaml
+from framedose.config import Range, build, hull, parse_yaml
 from framedose.dataset.folder import IMAGES
 from framedose.dataset.recipe import DatasetRecipe, training_parts
 from framedose.dataset.store import ImageSet
@@ -129,9 +129,7 @@ class TrainingData:
 
     def drawn(self, name: str) -> Range:
         """Return the range that a condition is drawn from, such as ``dose``, over all datasets."""
-        ranges: list[Range] = [getattr(part.recipe.conditions, name) for part in self.parts]
-        low, high = min(one.low for one in ranges), max(one.high for one in ranges)
-        return ranges[0].model_copy(update={"low": low, "high": high})
+        return hull([getattr(part.recipe.conditions, name) for part in self.parts])
 
 
 def train_network(
