@@ -85,9 +85,9 @@ class Drawn:
         self.masks = np.stack([np.hypot(y - a, x - b) < 0.2 * side for a, b in places])
         self._flat = np.ones((2, side, side), dtype=np.float32)
 
-    def sampling(self, structure: int) -> float:
-        """Return the pixel size [Å/px]."""
-        return SAMPLING
+    def samplings(self, kind: str) -> np.ndarray:
+        """Return the pixel size [Å/px], once for each frame of a kind."""
+        return np.full({"particle": len(self.masks), "support": 0, "vacuum": len(self._flat)}[kind], SAMPLING)
 
     def images(self, dose_index: int) -> np.ndarray:
         """Return the frames of a dose (structures, y, x)."""
@@ -119,7 +119,7 @@ def main() -> None:
     print(f"d' of the statistic over that of the formula: {ratio:.4f}, from {given.frames} frames of each kind")
     start = time.perf_counter()
     network, series = load_predictor("unet"), Drawn(given.structures)
-    measured = measure(network.at(SAMPLING), series)
+    measured = measure(network.predict, series)
     summarise(measured, EvaluationConfig(), seed=0)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

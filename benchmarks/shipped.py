@@ -19,9 +19,10 @@ from framedose.dataset.render import make_specimen, render
 from framedose.dataset.series import named_series
 from framedose.metrics import overlap
 from framedose.microscope.exit_wave import exit_wave
-from framedose.networks.weights import SHIPPED, LoadedNetwork, load_network
+from framedose.networks.weights import SHIPPED
 from framedose.progress import progress
 from framedose.study.config import study_config
+from framedose.study.predictors import Predictor, load_predictor
 
 DOSES = (30.0, 100.0, 300.0, 1e3, 3e3, 1e4)
 HIGH = 1e3
@@ -36,12 +37,12 @@ def main() -> None:
     parser.add_argument("--network", nargs="+", default=list(SHIPPED), help="shipped names or weights files")
     parser.add_argument("--structures", type=int, default=20, help="particles of each series")
     arguments = parser.parse_args()
-    networks = [load_network(name) for name in arguments.network]
+    networks = [load_predictor(name) for name in arguments.network]
     result = {}
     for name, part in series(arguments.structures).items():
-        images, masks, kinds = made(part, name)
+        images, masks, kinds, sizes = made(part, name)
         for network in networks:
-            result[f"{name}, {network.name}"] = scored(network, images, masks, kinds, f"{name}, {network.name}")
+            result[f"{name}, {network.name}"] = scored(network, images, masks, kinds, sizes, f"{name}, {network.name}")
     print(json.dumps(result))
 
 
@@ -67,8 +68,8 @@ def changed(recipe: DatasetRecipe, specimen: dict[str, Any]) -> DatasetRecipe:
     return DatasetRecipe.model_validate(merged(recipe.model_dump(), {"specimen": specimen}))
 
 
-def made(part: Part, label: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return images (fields, doses, y, x), masks (fields, y, x) and the kinds of the fields."""
+def made(part: Part, label: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return images (fields, doses, y, x), masks (fields, y, x), kinds and pixel sizes [Å/px] of the fields."""
     recipe, split = part
     images, masks = [], []
     for index in progress(range(len(split.kinds)), total=len(split.kinds), label=label):
@@ -79,15 +80,16 @@ def made(part: Part, label: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         pairs = [render(recipe, SEED, split, index, image, wave, hulls) for image in range(split.images)]
         images.append(np.stack([image for image, _ in pairs]).astype(np.float32))
         masks.append(pairs[0][1])
-    return np.stack(images), np.stack(masks), np.array(split.kinds)
+    sizes = [split.conditions(recipe, SEED, index, 0).sampling * recipe.binning for index in range(len(split.kinds))]
+    return np.stack(images), np.stack(masks), np.array(split.kinds), np.array(sizes)
 
 
 def scored(
-    network: LoadedNetwork, images: np.ndarray, masks: np.ndarray, kinds: np.ndarray, label: str
+    network: Predictor, images: np.ndarray, masks: np.ndarray, kinds: np.ndarray, sizes: np.ndarray, label: str
 ) -> dict[str, float]:
     """Print F1 of particles and false area without them for each dose and threshold; return those at high dose."""
     particle = kinds == "particle"
-    probability = np.stack([network.probability(images[:, dose]) for dose in range(len(DOSES))], axis=1)
+    probability = np.stack([network.predict(images[:, dose], sizes) for dose in range(len(DOSES))], axis=1)
     high = np.array(DOSES) >= HIGH
     summary = {}
     print(f"\n{label}: mean over {particle.sum()} particles\n{'dose [e/Å2]':>24}", *(f"{dose:>8g}" for dose in DOSES))

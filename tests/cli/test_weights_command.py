@@ -104,7 +104,7 @@ def test_without_onnx(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [[], ["list"], ["show"], ["average"], ["export"]])
+@pytest.mark.parametrize("words", [[], ["list"], ["show"], ["average"], ["sharpen"], ["export"]])
 def test_help(words, capsys):
     assert main(["weights", *words, "--help"]) == 0
     assert "Usage: framedose weights" in capsys.readouterr().out

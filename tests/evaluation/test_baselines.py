@@ -63,8 +63,8 @@ class Unseen:
     def __init__(self):
         self.masks = series("test", DOSES[0])[1][:PARTICLES]
 
-    def sampling(self, structure):
-        return SAMPLING
+    def samplings(self, kind):
+        return np.full({"particle": PARTICLES, "vacuum": len(self.vacuum(0)), "support": 0}[kind], SAMPLING)
 
     def images(self, dose_index):
         return series("test", DOSES[dose_index])[0][:PARTICLES]

@@ -17,8 +17,8 @@ class Drawn:
         # At the second dose the frames are those of the first in another order: they know nothing of the masks.
         self.frames[1] = rng.permutation(self.frames[0].ravel()).reshape(6, 64, 64)
 
-    def sampling(self, structure):
-        return 2.0
+    def samplings(self, kind):
+        return np.full({"particle": 6, "vacuum": 1, "support": 0}[kind], 2.0)
 
     def images(self, dose_index):
         return self.frames[dose_index]
@@ -31,7 +31,7 @@ class Drawn:
 
 
 def at(power, dose):
-    return reliability(measure(lambda frames: frames, Drawn(power)), np.array([dose == 0, dose == 1]))
+    return reliability(measure(lambda frames, _: frames, Drawn(power)), np.array([dose == 0, dose == 1]))
 
 
 def test_probabilities_that_are_true_lie_on_the_diagonal():

@@ -18,8 +18,9 @@ class FakeSeries:
     empty: np.ndarray  # (D, frames, y, x)
     bare: np.ndarray
 
-    def sampling(self, structure):
-        return 2.0
+    def samplings(self, kind):
+        frames = {"particle": self.frames, "vacuum": self.empty, "support": self.bare}[kind]
+        return np.full(frames.shape[1], 2.0)
 
     def images(self, dose_index):
         return self.frames[dose_index]
@@ -31,7 +32,7 @@ class FakeSeries:
         return self.bare[dose_index]
 
 
-def identity(frames):
+def identity(frames, samplings):
     return frames
 
 
@@ -98,7 +99,7 @@ def test_the_threshold_itself_is_particle(series):
 
 
 def test_empty_prediction_has_no_precision_but_a_score(series):
-    counts = measure(np.zeros_like, series).counts()
+    counts = measure(lambda frames, _: np.zeros_like(frames), series).counts()
     assert np.all(counts.f1 == 0)
     assert np.all(counts.area_ratio == 0)
     assert np.all(np.isnan(counts.precision))

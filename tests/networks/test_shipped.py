@@ -12,6 +12,7 @@ from framedose.dataset.render import make_specimen, render
 from framedose.metrics import overlap
 from framedose.microscope.exit_wave import exit_wave
 from framedose.networks.weights import SHIPPED, load_network
+from framedose.study.predictors import load_predictor
 
 DOSES = (30.0, 1e4)
 UNSEEN = Split("shipped weights", make_kinds(4, 0, 0), len(DOSES), DOSES)
@@ -19,7 +20,7 @@ UNSEEN = Split("shipped weights", make_kinds(4, 0, 0), len(DOSES), DOSES)
 
 @pytest.fixture(scope="module")
 def frames():
-    """Frames (structure, dose, y, x), their masks, and vacuum: as the networks were trained on, but on zone only."""
+    """Frames (structure, dose, y, x), masks, vacuum, and the sizes of pixels: as in the training, but on zone only."""
     trained = load_network("unet").metadata.provenance["dataset"]
     on_zone = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1}
     recipe = DatasetRecipe.model_validate(merged(trained, {"specimen": on_zone}))
@@ -31,21 +32,21 @@ def frames():
         images.append(np.stack([image for image, _ in pairs]))
         masks.append(pairs[0][1])
     vacuum = [render(recipe, 77, UNSEEN, 90 + i, 1, None, [])[0] for i in range(24)]
-    return np.stack(images).astype(np.float32), np.stack(masks), np.stack(vacuum).astype(np.float32)
+    sizes = [UNSEEN.conditions(recipe, 77, i, 1).sampling * recipe.binning for i in (*range(4), *range(90, 114))]
+    return np.stack(images).astype(np.float32), np.stack(masks), np.stack(vacuum).astype(np.float32), np.array(sizes)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_networks_see_particles_at_high_dose_and_nothing_in_vacuum(name, frames):
-    images, masks, vacuum = frames
-    network = load_network(name)
-    scores = [
-        [overlap(found, mask).f1 for found, mask in zip(network.probability(images[:, i]) >= 0.5, masks, strict=True)]
-        for i in range(len(DOSES))
-    ]
+    images, masks, vacuum, sizes = frames
+    predict = load_predictor(name).predict
+    found = [predict(images[:, dose], sizes[:4]) >= 0.5 for dose in range(len(DOSES))]
+    scores = [[overlap(one, mask).f1 for one, mask in zip(of, masks, strict=True)] for of in found]
+    nothing = predict(vacuum, sizes[4:])
     assert np.mean(scores[1]) > 0.85
     assert np.mean(scores[1]) > np.mean(scores[0])
-    assert (network.probability(vacuum) >= 0.9).mean() < 0.001
-    assert (network.probability(vacuum) >= 0.5).mean() < 0.005
+    assert (nothing >= 0.9).mean() < 0.001
+    assert (nothing >= 0.5).mean() < 0.005
 
 
 def test_shipped_weights_say_what_made_them_and_are_small():

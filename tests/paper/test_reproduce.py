@@ -152,7 +152,7 @@ def test_real_series_is_shown_beside_the_simulated_ones(made):
     frames = [ramp.images(index)[0] for index in range(ramp.doses.size)]
 
     class Frame:
-        origin, frame, sampling = "ramp", 0, ramp.sampling(0)
+        origin, frame, sampling = "ramp", 0, float(ramp.samplings("particle")[0])
 
         def __init__(self, image):
             self.image = image

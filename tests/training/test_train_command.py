@@ -44,6 +44,25 @@ def test_weights_curves_and_picture(dataset, tmp_path, capsys):
     assert (out / "unet.safetensors").read_bytes() == before
 
 
+def test_a_sharpened_network_segments_as_another_threshold_did(dataset, tmp_path, capsys):
+    assert train(dataset, tmp_path) == 0
+    network, out = str(tmp_path / "unet.safetensors"), tmp_path / "sharp.safetensors"
+    words = ["weights", "sharpen", network, str(dataset), "--gain", "2", "--middle", "0.6", "--out", str(out)]
+    assert main(words) == 0
+    assert "2 times the logits, 0.5 where 0.6 was" in capsys.readouterr().out
+    sharp, images = load_network(out), np.random.default_rng(0).normal(size=(2, 48, 48)).astype(np.float32)
+    before = load_network(network).probability(images)
+    middle = float(np.median(before))
+    moved = 1 / (1 + ((1 - middle) / middle * 0.6 / 0.4) ** 2)
+    assert np.mean((sharp.probability(images) >= moved) == (before >= middle)) > 0.999
+    # It is described as the trained one is.
+    assert sharp.metadata.provenance["sharpened_from"] == load_network(network).metadata.weights_sha256
+    assert main(words) == 2
+    assert "exists" in capsys.readouterr().err
+    assert main([*words[:-1], str(tmp_path / "other.safetensors"), "--gain", "-1"]) == 2
+    assert not (tmp_path / "other.safetensors").exists()
+
+
 def test_several_datasets(dataset, tmp_path):
     """Both are shown; what a network is good for spans both, and what it was made from names both."""
     other = tmp_path / "other"

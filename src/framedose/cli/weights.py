@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 weights = App(
     name="weights",
-    help="""List trained networks, show what made them, average and halve them, export them as ONNX.
+    help="""List trained networks, show what made them, average, sharpen and halve them, export them as ONNX.
 
     For example:
 
@@ -25,6 +25,8 @@ weights = App(
       framedose weights halve my-unet/unet.safetensors --out small.safetensors
 
       framedose weights average before.safetensors after.safetensors --out both.safetensors
+
+      framedose weights sharpen both.safetensors dataset --gain 2 --out sharp.safetensors
 
       framedose weights export framedose-study/unet.safetensors --onnx unet.onnx
     """,
@@ -111,6 +113,39 @@ def average_weights(*networks: str, out: Path) -> None:
     mean = averaged([load_network(name) for name in networks], out.stem)
     save_network(out, mean.network, mean.metadata)
     print(f"{out}: the mean of {len(networks)} networks")
+
+
+@weights.command(name="sharpen")
+def sharpen_weights(network: str, dataset: Path, *, gain: float, middle: float = 0.5, out: Path) -> None:
+    """Write a network whose probabilities lie nearer to 0 and 1, so that masks of different thresholds differ less.
+
+    Its logits are GAIN times those of NETWORK, less that of MIDDLE. The order
+    of pixels stays, and so does all that is compared at equal false area; the
+    probability is a score then and no share of particle any more.
+
+    Parameters
+    ----------
+    network
+        best, unet or msdnet, as shipped, or the path of a .safetensors file.
+    dataset
+        Folder of a dataset of its training: the interval of the area is found anew on its validation images.
+    gain
+        Factor of the logits, above 0.
+    middle
+        The probability that becomes 0.5.
+    out
+        File to write, .safetensors, and its .json beside it. Must not exist.
+    """
+    from framedose.networks.sharpen import sharpened
+    from framedose.networks.weights import load_network, save_network
+    from framedose.study.training import TrainingData
+
+    _refuse_taken(out)
+    sharp = sharpened(load_network(network), out.stem, gain=gain, middle=middle)
+    resample_to = sharp.metadata.resampled_to
+    interval = TrainingData.of(dataset).area_interval(sharp.network, resample_to=resample_to)
+    save_network(out, sharp.network, sharp.metadata.model_copy(update={"area_interval": interval}))
+    print(f"{out}: {gain:g} times the logits, 0.5 where {middle:g} was")
 
 
 @weights.command(name="export")

@@ -77,7 +77,7 @@ class Baseline(Settings):
 
     def predictor(self, sampling: float) -> Predict:
         """Return :meth:`score` at one pixel size [Å/px], as :func:`framedose.evaluation.measure.measure` takes it."""
-        return lambda frames: self.score(frames, sampling)
+        return lambda frames, _: self.score(frames, sampling)
 
     def variants(self) -> list[Self]:
         """Return the settings that :func:`tune` tries."""

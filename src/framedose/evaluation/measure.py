@@ -14,7 +14,7 @@ from framedose.atomic import write_aside
 from framedose.errors import ConfigurationError, FileFormatError, ImageError
 from framedose.evaluation.counts import SeriesCounts
 from framedose.evaluation.objects import boundary_error, false_objects, particles_found
-from framedose.evaluation.series import Floats, Images, Masks, Predict, Series, check_series, probabilities
+from framedose.evaluation.series import KINDS, Floats, Images, Masks, Predict, Series, check_series, probabilities
 from framedose.progress import progress
 
 Integers = npt.NDArray[np.int64]
@@ -145,7 +145,7 @@ def measure(
     Parameters
     ----------
     predict
-        Frames (n, y, x) float32 to the probability of particle, same shape.
+        Frames (n, y, x), float32, and their pixel sizes (n,) [Å/px] to the probability of particle (n, y, x).
     series
         The frames and the truth.
     threshold
@@ -164,17 +164,17 @@ def measure(
     doses, masks = np.asarray(series.doses, dtype=np.float64), np.asarray(series.masks, dtype=bool)
     check_series(doses, masks)
     grid = threshold_grid(threshold, *thresholds)
-    samplings = [series.sampling(index) for index in range(len(masks))]
+    sizes = {kind: series.samplings(kind) for kind in KINDS}
     columns = []
     for index in progress(range(doses.size), total=doses.size, label=label):
-        particle = probabilities(predict, series.images(index), masks.shape[1:])
+        particle = probabilities(predict, series.images(index), sizes["particle"], masks.shape[1:])
         if particle.shape != masks.shape:
             raise ImageError(f"A series needs one frame for each mask, {masks.shape}, got {particle.shape}.")
-        vacuum = probabilities(predict, series.vacuum(index), masks.shape[1:])
-        support = probabilities(predict, series.support(index), masks.shape[1:])
+        vacuum = probabilities(predict, series.vacuum(index), sizes["vacuum"], masks.shape[1:])
+        support = probabilities(predict, series.support(index), sizes["support"], masks.shape[1:])
         if not len(vacuum):
             raise ImageError("A series needs at least one vacuum frame for the null test, got none.")
-        columns.append(_column(particle, vacuum, support, masks, samplings, grid, threshold))
+        columns.append(_column(particle, vacuum, support, masks, sizes["particle"], grid, threshold))
     joined = {name: np.stack([column[name] for column in columns], axis=1) for name in columns[0]}
     return Measured(doses=doses, thresholds=grid, threshold=threshold, **joined)
 
@@ -184,13 +184,13 @@ def _column(
     vacuum: Images,
     support: Images,
     masks: Masks,
-    samplings: list[float],
+    samplings: Floats,
     grid: npt.NDArray[np.float32],
     threshold: float,
 ) -> dict[str, npt.NDArray[Any]]:
     """Return all that is counted at one dose."""
     found, nothing = particle >= np.float32(threshold), np.zeros(masks.shape[1:], dtype=bool)
-    triples = list(zip(found, masks, samplings, strict=True))
+    triples = list(zip(found, masks, samplings.tolist(), strict=True))
     seen = np.array([particles_found(mask, truth) for mask, truth, _ in triples], dtype=np.int64)
     # Frames without a particle are those of a series: their pixels have about the size of the others.
     usual = float(np.median(samplings))

@@ -1,7 +1,7 @@
 """What a predictor is evaluated on: the same structures at rising dose, and frames without a particle."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,11 @@ Floats = npt.NDArray[np.float64]
 Images = npt.NDArray[np.float32]
 Masks = npt.NDArray[np.bool_]
 
-Predict = Callable[[Images], Images]
-"""Frames (n, y, x) to the probability of particle in each pixel, same shape, 0..1."""
+Kind = Literal["particle", "support", "vacuum"]
+KINDS: tuple[Kind, ...] = ("particle", "support", "vacuum")
+
+Predict = Callable[[Images, Floats], Images]
+"""Frames (n, y, x) and their pixel sizes (n,) [Å/px] to the probability of particle in each pixel (n, y, x), 0..1."""
 
 
 class Series(Protocol):
@@ -27,8 +30,8 @@ class Series(Protocol):
     def masks(self) -> Masks:
         """True particle masks (structures, y, x), the same at all doses."""
 
-    def sampling(self, structure: int) -> float:
-        """Return the pixel size of one structure's frames [Å/px]."""
+    def samplings(self, kind: Kind) -> Floats:
+        """Return the pixel sizes (n,) [Å/px] of the frames of a structure, of bare support or of vacuum, in order."""
 
     def images(self, dose_index: int) -> Images:
         """Return one frame of each structure (structures, y, x) at a dose."""
@@ -58,7 +61,7 @@ def check_series(doses: Floats, masks: Masks) -> None:
         raise ImageError(f"{message} Give them as vacuum or support frames.")
 
 
-def probabilities(predict: Predict, frames: Images, shape: tuple[int, ...]) -> Images:
+def probabilities(predict: Predict, frames: Images, samplings: Floats, shape: tuple[int, ...]) -> Images:
     """Return the probability of particle (n, y, x) for frames of a series, of which there may be none.
 
     Raises
@@ -68,7 +71,7 @@ def probabilities(predict: Predict, frames: Images, shape: tuple[int, ...]) -> I
     """
     if not len(frames):
         return np.zeros((0, *shape), dtype=np.float32)
-    probability = np.asarray(predict(frames), dtype=np.float32)
+    probability = np.asarray(predict(frames, samplings), dtype=np.float32)
     if probability.shape != frames.shape or frames.shape[1:] != shape:
         message = "The frames and probabilities of a series must have the shape of its masks"
         raise ImageError(f"{message}, {shape}, got {frames.shape} and {probability.shape}.")

@@ -104,7 +104,8 @@ def _write_graph(path: Path, loaded: LoadedNetwork) -> None:
 
 def _metadata(loaded: LoadedNetwork) -> dict[str, str]:
     metadata = loaded.metadata
-    return {
+    one_size = {} if metadata.resampled_to is None else {"resampled_to": str(metadata.resampled_to)}
+    return one_size | {
         "name": loaded.name,
         "network": metadata.network.model_dump_json(),
         "sampling_low": str(metadata.sampling.low),

@@ -41,6 +41,8 @@ class WeightsMetadata(Settings):
     """Kind and size."""
     sampling: Range
     """Pixel sizes of the training images, after summing [Å/px]."""
+    resampled_to: float | None = None
+    """Pixel size that all training images were brought to [Å/px]; None where the network saw them as they were."""
     dose: Range
     """Frame doses of the training images [e/Å2]."""
     noise_fall: Range | None = None
@@ -74,8 +76,8 @@ class LoadedNetwork:
 
     @property
     def sampling(self) -> float:
-        """Pixel size that the network works at [Å/px]: the middle of its training range."""
-        return (self.metadata.sampling.low + self.metadata.sampling.high) / 2
+        """Pixel size that the network works at [Å/px]: the one that its training images had or the middle of theirs."""
+        return self.metadata.resampled_to or (self.metadata.sampling.low + self.metadata.sampling.high) / 2
 
     @property
     def minimum_size(self) -> int:

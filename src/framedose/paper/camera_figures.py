@@ -154,7 +154,7 @@ def _ramps(workshop: Workshop) -> dict[str, Calibration]:
     ramps = {"simulated": simulated_ramp(workshop.scale.vacuum_frames, workshop.seed)}
     if (series := workshop.recorded) is not None:
         frames = [series.images(index)[0] for index in range(series.doses.size)]
-        ramps["recorded"] = calibrate(frames, sampling=series.sampling(), doses=series.doses.tolist())
+        ramps["recorded"] = calibrate(frames, sampling=series.sampling, doses=series.doses.tolist())
     return ramps
 
 

@@ -164,8 +164,10 @@ def _overlays(workshop: Workshop, name: str, measured: Mapping[Trained, Measured
     chosen = sorted({nearest, *greatest, series.doses.size - 1})
     images = np.concatenate([series.images(index)[:1] for index in chosen])
     threshold = workshop.evaluation.threshold
-    masks = {trained.label: workshop.predict(trained, series)(images) >= threshold for trained in measured}
-    overlay_figure(images, series.doses[chosen], truth, masks, series.sampling(0), path)
+    # One structure, so all its frames have one pixel size.
+    sizes = np.repeat(series.samplings("particle")[:1], len(images))
+    masks = {trained.label: workshop.predict(trained)(images, sizes) >= threshold for trained in measured}
+    overlay_figure(images, series.doses[chosen], truth, masks, float(sizes[0]), path)
 
 
 def _mean(values: npt.NDArray[np.float64]) -> float | None:

@@ -13,6 +13,7 @@ from framedose.dataset.folder import IMAGES
 from framedose.dataset.recipe import training_parts
 from framedose.dataset.render import make_specimen
 from framedose.dataset.store import ImageSet
+from framedose.evaluation.series import Predict
 from framedose.metrics import overlap
 from framedose.microscope.conditions import DOSE_RANGES
 from framedose.paper.workshop import Trained, Workshop
@@ -97,8 +98,7 @@ def sizes_figure(workshop: Workshop, folder: Path) -> Values:
     values: Values = {}
     for size in workshop.scale.training_sizes:
         trained = Trained("msdnet", structures=None if size == structures else size)
-        network = workshop.network(trained)
-        scores = {name: _scores(network.probability, images, workshop) for name, images in parts.items()}
+        scores = {name: _scores(workshop.predict(trained), images, workshop) for name, images in parts.items()}
         values[str(size)] = {
             name: {"f1": float(f1.mean()), "standard_deviation": float(f1.std()), "images": len(f1)}
             for name, f1 in scores.items()
@@ -115,13 +115,14 @@ def sizes_figure(workshop: Workshop, folder: Path) -> Values:
     return values
 
 
-def _scores(predict: Any, images: ImageSet, workshop: Workshop) -> npt.NDArray[np.float64]:
+def _scores(predict: Predict, images: ImageSet, workshop: Workshop) -> npt.NDArray[np.float64]:
     """Return F1 of fields spread over a split, one image each, cycling through the image epochs."""
     fields, epochs = images.shape[:2]
     chosen = np.unique(np.linspace(0, fields - 1, min(fields, _SCORED)).round().astype(int))
-    pairs = [images.load(int(field), place % epochs) for place, field in enumerate(chosen)]
-    threshold = workshop.evaluation.threshold
-    found = predict(np.stack([frame for frame, _ in pairs])) >= threshold
+    places = [(int(field), place % epochs) for place, field in enumerate(chosen)]
+    pairs = [images.load(*place) for place in places]
+    sizes = np.array([images.conditions["sampling"][place] for place in places])
+    found = predict(np.stack([frame for frame, _ in pairs]), sizes) >= workshop.evaluation.threshold
     return np.array([overlap(one, mask).f1 for one, (_, mask) in zip(found, pairs, strict=True)])
 
 

@@ -155,19 +155,19 @@ class Workshop:
         folder = self.folder / "measured" / name
         folder.mkdir(parents=True, exist_ok=True)
         made_from = {"series": series.made_from, "network": predictor.sha256}
-        predict = predictor.at(series.sampling(0))
-        return measured_once(folder, trained.name, predict, self.with_truth(trained, series), made_from, threshold)
+        of = self.with_truth(trained, series)
+        return measured_once(folder, trained.name, predictor.predict, of, made_from, threshold)
 
-    def predict(self, trained: Trained, series: Series) -> Predict:
-        """Return the prediction of a network for frames of a series."""
-        return load_predictor(str(self._weights(trained))).at(series.sampling(0))
+    def predict(self, trained: Trained) -> Predict:
+        """Return the prediction of a network."""
+        return load_predictor(str(self._weights(trained))).predict
 
     def with_truth(self, trained: Trained, series: StoredSeries | RecordedSeries) -> Series:
         """Return the series with its masks; of a recorded one they are what the network sees in the last frames."""
         if isinstance(series, StoredSeries):
             return series
         threshold = self.evaluation.threshold
-        return series.with_truth(self.predict(trained, series), frames=_TRUTH_FRAMES, threshold=threshold)
+        return series.with_truth(self.predict(trained), frames=_TRUTH_FRAMES, threshold=threshold)
 
     def result(self, measured: Measured) -> NetworkResult:
         """Return the scores and limits of what was measured."""

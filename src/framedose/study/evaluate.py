@@ -102,7 +102,7 @@ def evaluate(
         start = time.perf_counter()
         measured, functions = {}, {}
         for name, predictor in predictors.items():
-            functions[name] = predictor.at(_middle(series))
+            functions[name] = predictor.predict
             of = series
             if isinstance(series, RecordedSeries):
                 of = series.with_truth(functions[name], frames=truth_frames, threshold=config.threshold)
@@ -183,10 +183,6 @@ def measured_once(
             measure(predict, series, threshold=threshold, label=f"evaluation {name}").save(path)
             write_json(card, known)
     return Measured.load(path)
-
-
-def _middle(series: Series) -> float:
-    return float(np.median([series.sampling(index) for index in range(len(series.masks))]))
 
 
 def _suited(config: EvaluationConfig, doses: np.ndarray) -> EvaluationConfig:

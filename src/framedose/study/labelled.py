@@ -123,7 +123,7 @@ def evaluate_labelled(
         list(zip(pairs, frames, truths, strict=True)), total=len(pairs), label="labelled images"
     ):
         masks = {
-            name: predictor.at(frame.sampling)(frame.image[None])[0] >= np.float32(threshold)
+            name: predictor.predict(frame.image[None], np.array([frame.sampling]))[0] >= np.float32(threshold)
             for name, predictor in predictors.items()
         }
         _draw(out / f"{path.stem}.png", frame, truth, masks)

@@ -60,8 +60,10 @@ def draw_frames(
     structure = int(np.argsort(series.masks.sum(axis=(1, 2)))[len(series.masks) // 2])
     chosen = np.unique(np.linspace(0, len(series.doses) - 1, _COLUMNS).round().astype(int))
     images = np.stack([series.images(index)[structure] for index in chosen])
-    doses, mask, sampling = series.doses[chosen], series.masks[structure], series.sampling(structure)
-    predicted = {name: predict(images) >= threshold for name, predict in predictors.items()}
+    doses, mask = series.doses[chosen], series.masks[structure]
+    sampling = float(series.samplings("particle")[structure])
+    sizes = np.full(len(images), sampling)
+    predicted = {name: predict(images, sizes) >= threshold for name, predict in predictors.items()}
     examples_figure(images, doses, mask, sampling, folder / "examples.png")
     overlay_figure(images, doses, mask, predicted, sampling, folder / "overlays.png")
     return [

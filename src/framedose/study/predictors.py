@@ -16,14 +16,16 @@ from framedose.dataset.folder import IMAGES
 from framedose.dataset.store import ImageSet
 from framedose.errors import ConfigurationError, MissingPackageError, WeightsError
 from framedose.evaluation.baselines import BraggOtsu, LocalVariance, MatchedLattice, tune
-from framedose.evaluation.series import Images, Predict
-from framedose.networks.weights import WeightsMetadata, load_network
+from framedose.evaluation.series import Floats, Images
+from framedose.networks.weights import LoadedNetwork, WeightsMetadata, load_network
 from framedose.progress import progress
 from framedose.provenance import file_digest
 from framedose.resample import resample, resample_to_shape
 
 # A pixel size so far outside of the training's is resampled; nearer ones are what the network was made to stand.
 _TOLERANCE = 1.1
+# Where a network knows one pixel size only, it takes what is that size but for the rounding of a sampling.
+_ROUNDED = 2e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class Predictor:
 
     name: str
     """What tables and figures call it."""
-    probability: Predict
+    probability: Callable[[Images], Images]
     """Frames (n, y, x) to probabilities, same shape."""
     sampling: Range | None
     """Pixel sizes that it was trained on [Å/px]; None for a function that takes any."""
@@ -42,29 +44,33 @@ class Predictor:
     """Whether it is one of the classical filters."""
     structures: tuple[str, ...] = ()
     """Structures of the user's own that it was trained on: files, or patterns of files."""
+    resampled_to: float | None = None
+    """The one pixel size that its training images were brought to [Å/px]."""
 
     def has_seen(self, structures: str | None) -> list[str]:
         """Return the files of a series' own structures that it was trained on, as far as they lie where they lay."""
         files = set(glob(structures)) if structures else set()
         return sorted(files.intersection(file for pattern in self.structures for file in glob(pattern)))
 
-    def at(self, sampling: float) -> Predict:
-        """Return the prediction for frames of a pixel size [Å/px].
+    def predict(self, frames: Images, samplings: Floats) -> Images:
+        """Return the probability of particle for frames (n, y, x) of some pixel sizes (n,) [Å/px].
 
-        Frames whose pixels are more than a tenth finer or coarser than any of the training are resampled to the middle
-        of its pixel sizes, and the probability back.
+        A frame whose pixels are more than a tenth finer or coarser than any of the training is resampled to the middle
+        of these, and its probability back; of a network that was trained at one pixel size, every frame to that.
         """
-        known = self.sampling
-        if known is None or known.low / _TOLERANCE <= sampling <= known.high * _TOLERANCE:
-            return self.probability
-        middle = (known.low + known.high) / 2
-
-        def predict(frames: Images) -> Images:
-            coarse = np.stack([resample(frame, sampling, middle)[0] for frame in frames])
-            found = self.probability(coarse)
-            return np.stack([resample_to_shape(one, frames.shape[1:]) for one in found])
-
-        return predict
+        if self.sampling is None:
+            return self.probability(frames)
+        low, high = self.sampling.low, self.sampling.high
+        middle, near = (low + high) / 2, (low / _TOLERANCE <= samplings) & (samplings <= high * _TOLERANCE)
+        if self.resampled_to is not None:
+            middle, near = self.resampled_to, np.isclose(samplings, self.resampled_to, rtol=_ROUNDED, atol=0)
+        found = np.empty(frames.shape, np.float32)
+        if near.any():
+            found[near] = self.probability(frames[near])
+        for index in np.flatnonzero(~near):
+            coarse, _ = resample(frames[index], samplings[index], middle)
+            found[index] = resample_to_shape(self.probability(coarse[None])[0], frames.shape[1:])
+        return found
 
 
 def load_predictor(name: str) -> Predictor:
@@ -73,9 +79,9 @@ def load_predictor(name: str) -> Predictor:
     Parameters
     ----------
     name
-        ``unet``, ``msdnet``; a .safetensors file; a .onnx file of ``framedose weights export``; or ``MODULE:FUNCTION``,
-        a function from frames (n, y, x), float32, to probabilities of the same shape. The module may lie in the working
-        folder.
+        ``best``, ``unet``, ``msdnet``; a .safetensors file; a .onnx file of ``framedose weights export``; or
+        ``MODULE:FUNCTION``, a function from frames (n, y, x), float32, to probabilities of the same shape. The module
+        may lie in the working folder.
 
     Raises
     ------
@@ -92,7 +98,11 @@ def load_predictor(name: str) -> Predictor:
     # One letter before a colon is a drive.
     if colon and len(module) > 1:
         return _function(module, function)
-    network = load_network(name)
+    return predictor_of(load_network(name))
+
+
+def predictor_of(network: LoadedNetwork) -> Predictor:
+    """Return a loaded network as a predictor."""
     metadata = network.metadata
     return Predictor(
         network.name,
@@ -100,6 +110,7 @@ def load_predictor(name: str) -> Predictor:
         metadata.sampling,
         metadata.weights_sha256,
         structures=_own_structures(metadata),
+        resampled_to=metadata.resampled_to,
     )
 
 
@@ -144,7 +155,9 @@ def tuned_baselines(folder: Path, *, threshold: float) -> dict[str, Predictor]:
     return predictors
 
 
-def _shifted(baseline: BraggOtsu | LocalVariance | MatchedLattice, sampling: float, threshold: float) -> Predict:
+def _shifted(
+    baseline: BraggOtsu | LocalVariance | MatchedLattice, sampling: float, threshold: float
+) -> Callable[[Images], Images]:
     shift = logit(threshold) - logit(baseline.threshold)
 
     def predict(frames: Images) -> Images:
@@ -185,6 +198,7 @@ def _onnx(path: Path) -> Predictor:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         values = session.get_modelmeta().custom_metadata_map
         sampling = Range(low=float(values["sampling_low"]), high=float(values["sampling_high"]))
+        resampled_to = float(values["resampled_to"]) if values.get("resampled_to") else None
     except Exception as error:  # onnxruntime has no common class of its errors.
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(f"{str(path)!r} is no network of framedose weights export: {reason}.") from error
@@ -193,4 +207,4 @@ def _onnx(path: Path) -> Predictor:
         parts: list[Any] = [session.run(None, {"images": frame[None, None]})[0][0, 0] for frame in frames]
         return np.stack(parts)
 
-    return Predictor(path.stem, predict, sampling, file_digest(path))
+    return Predictor(path.stem, predict, sampling, file_digest(path), resampled_to=resampled_to)

@@ -5,21 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from framedose.camera.noise import Camera, detect
 from framedose.camera.passport import CameraPassport, load_passport
 from framedose.config import digest
 from framedose.errors import CalibrationError, ConfigurationError, ImageError
-from framedose.evaluation.series import Predict
+from framedose.evaluation.series import Floats, Images, Kind, Predict
 from framedose.files import read
 from framedose.micrograph import Micrograph
 from framedose.provenance import file_digest
 from framedose.random import generator
 from framedose.units import electrons_per_pixel
-
-Floats = npt.NDArray[np.float64]
-Images = npt.NDArray[np.float32]
 
 # Frames of vacuum that are drawn at each dose.
 _VACUUM = 4
@@ -71,7 +67,7 @@ class RecordedSeries:
         order = np.argsort(doses)
         self._frames = [frames[index].image for index in order]
         self.made_from = made_from
-        self._sampling, self._camera, self._seed = first.sampling, camera, seed
+        self.sampling, self._camera, self._seed = first.sampling, camera, seed
         self.doses = np.asarray(doses, dtype=np.float64)[order]
         self.masks = np.zeros((1, *first.image.shape), dtype=bool)
 
@@ -83,7 +79,8 @@ class RecordedSeries:
         ImageError
             If it sees nothing there.
         """
-        mask = predict(np.stack(self._frames[-frames:])).mean(axis=0) >= threshold
+        last = np.stack(self._frames[-frames:])
+        mask = predict(last, np.full(len(last), self.sampling)).mean(axis=0) >= threshold
         if not mask.any():
             raise ImageError(
                 f"Nothing is seen in the last {frames} frames of the series (threshold {threshold:g}), so there is "
@@ -93,9 +90,9 @@ class RecordedSeries:
         series.__dict__.update(self.__dict__, masks=mask[None])
         return series
 
-    def sampling(self, structure: int = 0) -> float:
-        """Return the pixel size [Å/px]."""
-        return self._sampling
+    def samplings(self, kind: Kind) -> Floats:
+        """Return the pixel size [Å/px], once for each frame of a kind."""
+        return np.full({"particle": 1, "support": 0, "vacuum": _VACUUM}[kind], self.sampling)
 
     def images(self, dose_index: int) -> Images:
         """Return the frame of a dose, (1, y, x)."""
@@ -104,7 +101,7 @@ class RecordedSeries:
 
     def vacuum(self, dose_index: int) -> Images:
         """Return drawn frames of vacuum, (n, y, x)."""
-        electrons = electrons_per_pixel(float(self.doses[dose_index]), self._sampling)
+        electrons = electrons_per_pixel(float(self.doses[dose_index]), self.sampling)
         flat = np.ones((_VACUUM, *self.masks.shape[1:]), dtype=np.float32)
         frames: Images = detect(flat, electrons, self._camera, generator(self._seed, "vacuum", dose_index))
         return frames

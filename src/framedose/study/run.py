@@ -20,6 +20,7 @@ from framedose.study.claim import claim
 from framedose.study.config import StudyConfig
 from framedose.study.evaluate import measured_once
 from framedose.study.pictures import draw_curves, draw_frames, draw_learning
+from framedose.study.predictors import predictor_of
 from framedose.study.report import write_report, write_tables
 from framedose.study.series import StoredSeries, evaluation_series
 from framedose.study.training import TrainingData, train_network
@@ -126,9 +127,8 @@ def _evaluated(
     """Stage 5, for one network; what was measured is kept, the statistics on it are made anew."""
     made_from = {"series": series.made_from, "network": network.metadata.weights_sha256}
     stage = partial(clock.stage, f"evaluation {name}")
-    measured = measured_once(
-        folder, name, network.probability, series, made_from, config.evaluation.threshold, stage=stage
-    )
+    predict = predictor_of(network).predict
+    measured = measured_once(folder, name, predict, series, made_from, config.evaluation.threshold, stage=stage)
     return summarise(measured, config.evaluation, seed=config.seed)
 
 
@@ -143,7 +143,7 @@ def _report(
     """Stage 6, made anew each time."""
     with clock.stage("figures"):
         curves = {name: network.metadata.provenance["curves"] for name, network in networks.items()}
-        predictors = {name: network.probability for name, network in networks.items()}
+        predictors = {name: predictor_of(network).predict for name, network in networks.items()}
         figures = [
             *draw_curves(folder, results),
             *draw_frames(folder, predictors, series, config.evaluation.threshold),

@@ -22,11 +22,12 @@ from framedose.networks.unet import UNetConfig
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata, particle_probability, save_network
 from framedose.provenance import versions
 from framedose.study.figures import learning_curves_figure
-from framedose.training.batches import Images, JoinedImages, StoredImages, validation_batches
+from framedose.training.batches import Images, JoinedImages, Sample, StoredImages, validation_batches
 from framedose.training.config import TrainingConfig
 from framedose.training.endless import EndlessImages
 from framedose.training.loop import Curves, Trained, train
 from framedose.training.record import CurvesRecord
+from framedose.training.resampled import ResampledImages, SampledImages
 
 # Coverage of the interval that is given with every area.
 AREA_LEVEL = 0.9
@@ -80,23 +81,23 @@ class TrainingData:
 
     def images(self, config: TrainingConfig, classes: int) -> Images:
         """Return the training images, of all datasets."""
-        images = [part._images(config, classes) for part in self.parts]
+        images = [_brought_to(config.resample_to, part._images(config, classes)) for part in self.parts]
         return JoinedImages(images) if self.more else images[0]
 
-    def _images(self, config: TrainingConfig, classes: int) -> Images:
+    def _images(self, config: TrainingConfig, classes: int) -> SampledImages:
         if not config.endless:
             return self._stored("train", classes)
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else "cpu"
         _, split = training_parts(self.recipe)[0]
         return EndlessImages(self.folder, self.recipe, self.seed, split, torch.device(device))
 
-    def validation(self, classes: int) -> StoredImages:
+    def validation(self, classes: int, *, resample_to: float | None) -> Images:
         """Return the validation images."""
-        return self._stored("validation", classes)
+        return _brought_to(resample_to, self._stored("validation", classes))
 
-    def area_interval(self, network: Network) -> AreaInterval | None:
+    def area_interval(self, network: Network, *, resample_to: float | None) -> AreaInterval | None:
         """Return the area interval of a network on the validation images; None where they are too few for one."""
-        images = self.validation(1)
+        images = self.validation(1, resample_to=resample_to)
         if images.fields < least_frames(AREA_LEVEL):
             return None
         probability, masks = [], []
@@ -106,15 +107,16 @@ class TrainingData:
                 masks.append(labels.numpy().astype(bool))
         return area_interval(np.concatenate(probability), np.concatenate(masks), level=AREA_LEVEL)
 
-    def noise_fall(self) -> Range | None:
+    def noise_fall(self, *, resample_to: float | None) -> Range | None:
         """Return the range of the noise's fall in the training images, an image of each field; None for tiny ones."""
-        known = [fall for part in self.parts for fall in part._noise_falls() if fall is not None]
+        known = [fall for part in self.parts for fall in part._noise_falls(resample_to) if fall is not None]
         return Range(low=min(known), high=max(known)) if known else None
 
-    def _noise_falls(self) -> list[float | None]:
-        images = ImageSet(self.folder / IMAGES, "train")
-        fields = np.unique(np.linspace(0, images.shape[0] - 1, _NOISE_FIELDS).round().astype(int))
-        return [noise_fall(images.load(int(field), place % images.shape[1])[0]) for place, field in enumerate(fields)]
+    def _noise_falls(self, resample_to: float | None) -> list[float | None]:
+        images = _brought_to(resample_to, self._stored("train", 1))
+        fields = np.unique(np.linspace(0, images.fields - 1, _NOISE_FIELDS).round().astype(int))
+        samples = [Sample(place, int(field), place) for place, field in enumerate(fields)]
+        return [noise_fall(images.load([sample], 0)[0][0].numpy()) for sample in samples]
 
     def _stored(self, split: str, classes: int) -> StoredImages:
         return StoredImages(ImageSet(self.folder / IMAGES, split), classes=classes)
@@ -130,6 +132,10 @@ class TrainingData:
     def drawn(self, name: str) -> Range:
         """Return the range that a condition is drawn from, such as ``dose``, over all datasets."""
         return hull([getattr(part.recipe.conditions, name) for part in self.parts])
+
+
+def _brought_to(sampling: float | None, images: SampledImages) -> Images:
+    return images if sampling is None else ResampledImages(images, sampling)
 
 
 def train_network(
@@ -186,7 +192,7 @@ def train_network(
         network,
         config,
         images,
-        data.validation(network.classes),
+        data.validation(network.classes, resample_to=config.resample_to),
         seed=seed,
         checkpoint=out / f"{name}.checkpoint.safetensors",
         label=f"training {name}",
@@ -215,12 +221,13 @@ def train_network(
         metadata = WeightsMetadata(
             network=network,
             sampling=data.sampling(),
+            resampled_to=config.resample_to,
             dose=data.drawn("dose"),
-            noise_fall=data.noise_fall(),
+            noise_fall=data.noise_fall(resample_to=config.resample_to),
             # Without one energy no defocus can be told from rings.
             energy=data.recipe.exit_wave.energy if len(energies) == 1 else None,
             defocus=data.drawn("defocus"),
-            area_interval=data.area_interval(trained.network),
+            area_interval=data.area_interval(trained.network, resample_to=config.resample_to),
             provenance=provenance,
         )
         save_network(out / f"{name}.safetensors", trained.network, metadata)

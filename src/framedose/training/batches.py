@@ -63,6 +63,15 @@ class StoredImages:
         """Pixels (y, x) of an image."""
         return self._images.shape[2:]
 
+    @property
+    def finest(self) -> float:
+        """Smallest pixel size [Å/px]."""
+        return float(self._images.conditions["sampling"].min())
+
+    def sampling(self, sample: Sample) -> float:
+        """Return the pixel size of an image [Å/px]."""
+        return float(self._images.conditions["sampling"][sample.index, sample.epoch % self._images.shape[1]])
+
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x); no noise is drawn."""
         epochs = self._images.shape[1]
@@ -176,7 +185,7 @@ def batches(
             yield batch
 
 
-def validation_batches(images: StoredImages, *, size: int) -> list[tuple[Tensor, Tensor]]:
+def validation_batches(images: Images, *, size: int) -> list[tuple[Tensor, Tensor]]:
     """Return the first image of every field and its labels, in batches of at most ``size``."""
     every = [Sample(index, index, 0) for index in range(images.fields)]
     return [images.load(every[start : start + size], 0) for start in range(0, len(every), size)]

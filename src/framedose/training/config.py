@@ -28,6 +28,9 @@ class TrainingConfig(Settings):
     """Show every image in a random one of its eight orientations."""
     endless: bool = False
     """Draw a new image of every field in every epoch, from its exit wave, in place of the stored image epochs."""
+    resample_to: float | None = Field(None, gt=0)
+    """Pixel size that all images are brought to [Å/px], as inference then brings every frame to it; none to let the
+    network see them as they are, and stand every pixel size of the training."""
     disturb: Disturbances = Disturbances()
     """What is added to the training images that the simulation has not."""
     particle_weight: float = Field(1.0, gt=0)

@@ -69,6 +69,16 @@ class EndlessImages:
         """Pixels (y, x) of an image."""
         return (self._recipe.image_size,) * 2
 
+    @property
+    def finest(self) -> float:
+        """Smallest pixel size [Å/px], up to its rounding."""
+        return self._recipe.conditions.sampling.low * self._recipe.binning
+
+    def sampling(self, sample: Sample) -> float:
+        """Return the pixel size of an image [Å/px]."""
+        conditions = self._split.conditions(self._recipe, self._seed, sample.index, sample.epoch)
+        return conditions.sampling * self._recipe.binning
+
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x) on the device; ``seed`` is that of the noise."""
         recipe, split = self._recipe, self._split

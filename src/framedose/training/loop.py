@@ -22,7 +22,7 @@ from framedose.networks.unet import UNet, UNetConfig
 from framedose.networks.weights import LoadedNetwork
 from framedose.networks.widen import widened
 from framedose.progress import progress
-from framedose.training.batches import Images, StoredImages, batches, validation_batches
+from framedose.training.batches import Images, batches, validation_batches
 from framedose.training.checkpoint import State
 from framedose.training.config import TrainingConfig
 from framedose.training.objective import loss_of, scores_of
@@ -60,7 +60,7 @@ def train(
     network_config: UNetConfig | MSDNetConfig,
     config: TrainingConfig,
     images: Images,
-    validation: StoredImages,
+    validation: Images,
     *,
     seed: int,
     checkpoint: Path,
@@ -139,7 +139,7 @@ class _Run:
         network_config: UNetConfig | MSDNetConfig,
         config: TrainingConfig,
         images: Images,
-        validation: StoredImages,
+        validation: Images,
         seed: int,
         start_from: LoadedNetwork | None,
     ) -> None:
@@ -275,7 +275,7 @@ def _started(network: Network, config: UNetConfig | MSDNetConfig, seed: int) -> 
     return network
 
 
-def _check(network: Network, config: UNetConfig | MSDNetConfig, images: Images, validation: StoredImages) -> None:
+def _check(network: Network, config: UNetConfig | MSDNetConfig, images: Images, validation: Images) -> None:
     """Refuse images that the network cannot be trained on."""
     for name, found in (("training", images), ("validation", validation)):
         if not found.fields:

@@ -1,0 +1,74 @@
+"""Training images at one pixel size, as inference brings every frame to it: a spacing is then a length, not a guess."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from framedose.random import generator
+from framedose.resample import resample
+from framedose.training.batches import Images, Sample
+
+# Pixel sizes are rounded by up to 0.1 % when they are drawn.
+_ROUNDED = 0.998
+
+
+class SampledImages(Images, Protocol):
+    """Training images whose pixel sizes are known."""
+
+    @property
+    def finest(self) -> float:
+        """Smallest pixel size [Å/px], up to its rounding."""
+
+    def sampling(self, sample: Sample) -> float:
+        """Return the pixel size of an image [Å/px]."""
+
+
+class ResampledImages:
+    """Images brought to one pixel size; of each a window of the size of the smallest, at a random place.
+
+    Images by :func:`framedose.resample.resample`, labels by their nearest pixel.
+
+    Parameters
+    ----------
+    images
+        Images of any pixel sizes.
+    sampling
+        The one wanted [Å/px].
+    """
+
+    def __init__(self, images: SampledImages, sampling: float) -> None:
+        self._images, self._sampling = images, sampling
+        self.made_from, self.prefetch = images.made_from, images.prefetch
+
+    @property
+    def fields(self) -> int:
+        """Number of fields."""
+        return self._images.fields
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Pixels (y, x) of an image."""
+        y, x = (int(side * self._images.finest * _ROUNDED / self._sampling) for side in self._images.size)
+        return y, x
+
+    def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
+        """Return images and labels (n, y, x); ``seed`` is for new noise and the places of the windows."""
+        shown, truths = [], []
+        for position, (image, label, sample) in enumerate(zip(*self._images.load(samples, seed), samples, strict=True)):
+            pixels, _ = resample(image.cpu().numpy(), self._images.sampling(sample), self._sampling)
+            nearest = [
+                ((np.arange(new) + 0.5) * (old / new)).astype(int)
+                for new, old in zip(pixels.shape, label.shape, strict=True)
+            ]
+            rng = generator(seed, "resampled", position)
+            y, x = (
+                slice(start, start + side)
+                for side, new in zip(self.size, pixels.shape, strict=True)
+                for start in [int(rng.integers(new - side + 1))]
+            )
+            shown.append(torch.from_numpy(pixels[y, x].copy()).to(image.device))
+            truths.append(label.cpu()[np.ix_(*nearest)][y, x].to(label.device))
+        return torch.stack(shown), torch.stack(truths)
