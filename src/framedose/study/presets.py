@@ -64,8 +64,8 @@ _QUICK: dict[str, Any] = {
     },
 }
 
-# Real frames have uneven backgrounds, and some have coarser pixels than the networks.
-_REAL_FRAMES: dict[str, Any] = {"disturb": {"background": 0.5, "coarse_share": 0.25}}
+# Real frames have uneven backgrounds, and some have coarser pixels than the networks; their pixel size is known.
+_REAL_FRAMES: dict[str, Any] = {"disturb": {"background": 0.5, "coarse_share": 0.25}, "resample_to": 0.3}
 
 # What the shipped weights are trained with: fields as varied as real frames are, because they are not all of one
 # supported particle on its zone axis. Pixels of 0.13 to 0.17 Å summed 2x2 bring frames of 0.1 to 0.3 Å/px to about one

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from framedose.random import generator
-from framedose.resample import resample
+from framedose.resample import resample, resample_to_shape
 from framedose.training.batches import Images, Sample
 
 # Pixel sizes are rounded by up to 0.1 % when they are drawn.
@@ -29,7 +30,7 @@ class SampledImages(Images, Protocol):
 class ResampledImages:
     """Images brought to one pixel size; of each a window of the size of the smallest, at a random place.
 
-    Images by :func:`framedose.resample.resample`, labels by their nearest pixel.
+    Images by :func:`framedose.resample.resample`; a pixel's label is the one that most of it has.
 
     Parameters
     ----------
@@ -59,10 +60,6 @@ class ResampledImages:
         shown, truths = [], []
         for position, (image, label, sample) in enumerate(zip(*self._images.load(samples, seed), samples, strict=True)):
             pixels, _ = resample(image.cpu().numpy(), self._images.sampling(sample), self._sampling)
-            nearest = [
-                ((np.arange(new) + 0.5) * (old / new)).astype(int)
-                for new, old in zip(pixels.shape, label.shape, strict=True)
-            ]
             rng = generator(seed, "resampled", position)
             y, x = (
                 slice(start, start + side)
@@ -70,5 +67,12 @@ class ResampledImages:
                 for start in [int(rng.integers(new - side + 1))]
             )
             shown.append(torch.from_numpy(pixels[y, x].copy()).to(image.device))
-            truths.append(label.cpu()[np.ix_(*nearest)][y, x].to(label.device))
+            truths.append(torch.from_numpy(_labels(label.cpu().numpy(), pixels.shape)[y, x].copy()).to(label.device))
         return torch.stack(shown), torch.stack(truths)
+
+
+def _labels(label: npt.NDArray[np.generic], shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
+    classes = np.unique(label)
+    shares = [resample_to_shape(label == one, shape) for one in classes]
+    most: npt.NDArray[np.generic] = classes[np.argmax(shares, axis=0)]
+    return most
