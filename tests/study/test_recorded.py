@@ -30,7 +30,8 @@ def test_frames_are_put_in_the_order_of_their_doses():
 def test_the_truth_is_the_mean_of_what_is_seen_in_the_last_frames():
     recorded = series([frame(value) for value in (1.0, 2.0, 3.0)], [1, 2, 3])
 
-    def predict(frames):
+    def predict(frames, samplings):
+        assert samplings.tolist() == [0.2] * len(frames)
         found = np.zeros(frames.shape, dtype=np.float32)
         found[:, :4] = 1
         found[-1, 4:8] = 1  # In the last frame alone: half on average.
@@ -42,7 +43,7 @@ def test_the_truth_is_the_mean_of_what_is_seen_in_the_last_frames():
     assert recorded.with_truth(predict, frames=1, threshold=0.6).masks[0][:8].all()
     assert not recorded.masks.any()
     with pytest.raises(ImageError, match="Nothing is seen in the last 2 frames"):
-        recorded.with_truth(np.zeros_like, frames=2, threshold=0.6)
+        recorded.with_truth(lambda frames, _: np.zeros_like(frames), frames=2, threshold=0.6)
 
 
 def test_vacuum_has_the_dose_of_its_frame():
