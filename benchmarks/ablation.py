@@ -64,7 +64,7 @@ MSDNET: dict[str, dict[str, Any]] = {
 # The network and the training of ``best``, from drawn weights, less one ingredient.
 _BEST: dict[str, Any] = {
     "network": {"width": 16},
-    "training": {"particle_weight": 1.5, "disturb": {"background": 0.25, "coarse_share": 0.15}},
+    "training": {"particle_weight": 1.5, "resample_to": None, "disturb": {"background": 0.25, "coarse_share": 0.15}},
 }
 BEST: dict[str, dict[str, Any]] = {
     "best": {},
