@@ -80,7 +80,7 @@ def made(part: Part, label: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
         pairs = [render(recipe, SEED, split, index, image, wave, hulls) for image in range(split.images)]
         images.append(np.stack([image for image, _ in pairs]).astype(np.float32))
         masks.append(pairs[0][1])
-    sizes = [split.conditions(recipe, SEED, index, 0).sampling * recipe.binning for index in range(len(split.kinds))]
+    sizes = [split.sampling(recipe, SEED, index, 0) for index in range(len(split.kinds))]
     return np.stack(images), np.stack(masks), np.array(split.kinds), np.array(sizes)
 
 

@@ -42,7 +42,7 @@ from framedose.microscope.transfer import transfer_function
 from framedose.networks.msdnet import MSDNet, MSDNetConfig
 from framedose.random import generator
 from framedose.specimen.assembly import Specimen
-from framedose.study.predictors import load_predictor
+from framedose.study.predictors import predictor_of
 from framedose.units import electrons_per_pixel
 
 IMAGES = Path(__file__).parent / "images"
@@ -276,13 +276,14 @@ def evaluation(name: str) -> None:
     of = recipe(radius={"low": 7.0, "high": 11.0})
     doses = np.geomspace(10, 1e4, 13)
     split = Split("picture", make_kinds(10, 0, 0), doses.size, tuple(doses))
-    network, predict = framedose.load_network("unet"), load_predictor("unet").predict
+    network = framedose.load_network("unet")
+    predict = predictor_of(network).predict
     ratios, frames = np.zeros((10, doses.size)), {}
     for index in range(10):
         made = make_specimen(of, SEED, split, index)
         wave = exit_wave(made.atoms, of.exit_wave)
         pairs = [render(of, SEED, split, index, image, wave, made.hulls) for image in range(doses.size)]
-        sizes = np.full(doses.size, split.conditions(of, SEED, index, 0).sampling * of.binning)
+        sizes = np.full(doses.size, split.sampling(of, SEED, index, 0))
         probability = predict(np.stack([image for image, _ in pairs]).astype(np.float32), sizes)
         ratios[index] = (probability >= 0.9).mean(axis=(1, 2)) / pairs[0][1].mean()
         frames[index] = probability[5], pairs[5][1]

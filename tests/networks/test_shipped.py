@@ -32,7 +32,7 @@ def frames():
         images.append(np.stack([image for image, _ in pairs]))
         masks.append(pairs[0][1])
     vacuum = [render(recipe, 77, UNSEEN, 90 + i, 1, None, [])[0] for i in range(24)]
-    sizes = [UNSEEN.conditions(recipe, 77, i, 1).sampling * recipe.binning for i in (*range(4), *range(90, 114))]
+    sizes = [UNSEEN.sampling(recipe, 77, i, 1) for i in (*range(4), *range(90, 114))]
     return np.stack(images).astype(np.float32), np.stack(masks), np.stack(vacuum).astype(np.float32), np.array(sizes)
 
 

@@ -2,19 +2,19 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from framedose.camera.noise import Camera, CameraRanges
 from framedose.camera.passport import load_passport
-from framedose.config import Settings, digest
+from framedose.config import Range, Settings, digest
+from framedose.kinds import FieldKind
 from framedose.microscope.conditions import ConditionRanges, Conditions
 from framedose.microscope.exit_wave import ExitWaveConfig
 from framedose.random import generator
 from framedose.specimen.config import SpecimenConfig
 
-FieldKind = Literal["particle", "support", "vacuum"]
 # Far beyond any use, but numbers that fit into a computer.
 _MOST_FIELDS, _MOST_PIXELS = 10**7, 2**16
 # The cut edges of the support and the cell's own period stay this far outside of every detected pixel [Å].
@@ -82,6 +82,12 @@ class DatasetRecipe(Settings):
         return round((self.gpts + 2 * self.margin) * self.conditions.sampling.high + 2 * _EDGE, 3)
 
     @property
+    def sampling(self) -> Range:
+        """Pixel sizes of stored images, whose pixels are summed [Å/px]."""
+        drawn = self.conditions.sampling
+        return Range(low=drawn.low * self.binning, high=drawn.high * self.binning)
+
+    @property
     def image_size(self) -> int:
         """Pixels per side of a stored image."""
         return self.gpts // self.binning
@@ -125,6 +131,10 @@ class Split:
         if self.doses is not None:
             exact["dose"] = self.doses[image]
         return drawn.model_copy(update=exact)
+
+    def sampling(self, recipe: DatasetRecipe, seed: int, index: int, image: int) -> float:
+        """Return the pixel size of one stored image, whose pixels are summed [Å/px]."""
+        return self.conditions(recipe, seed, index, image).sampling * recipe.binning
 
     def camera(self, recipe: DatasetRecipe, seed: int, index: int, image: int) -> Camera:
         """Draw the camera of one image."""

@@ -9,8 +9,9 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from framedose.atomic import folder_aside
-from framedose.dataset.recipe import DatasetRecipe, FieldKind, Split
+from framedose.dataset.recipe import DatasetRecipe, Split
 from framedose.errors import FileFormatError, OutputExistsError
+from framedose.kinds import FieldKind
 from framedose.microscope.conditions import Conditions
 from framedose.specimen.mask import PARTICLE
 

@@ -14,7 +14,8 @@ from framedose.atomic import write_aside
 from framedose.errors import ConfigurationError, FileFormatError, ImageError
 from framedose.evaluation.counts import SeriesCounts
 from framedose.evaluation.objects import boundary_error, false_objects, particles_found
-from framedose.evaluation.series import KINDS, Floats, Images, Masks, Predict, Series, check_series, probabilities
+from framedose.evaluation.series import Floats, Images, Masks, Predict, Series, check_series, probabilities
+from framedose.kinds import KINDS
 from framedose.progress import progress
 
 Integers = npt.NDArray[np.int64]

@@ -1,19 +1,17 @@
 """What a predictor is evaluated on: the same structures at rising dose, and frames without a particle."""
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from framedose.errors import ImageError
+from framedose.kinds import FieldKind
 
 Floats = npt.NDArray[np.float64]
 Images = npt.NDArray[np.float32]
 Masks = npt.NDArray[np.bool_]
-
-Kind = Literal["particle", "support", "vacuum"]
-KINDS: tuple[Kind, ...] = ("particle", "support", "vacuum")
 
 Predict = Callable[[Images, Floats], Images]
 """Frames (n, y, x) and their pixel sizes (n,) [Å/px] to the probability of particle in each pixel (n, y, x), 0..1."""
@@ -30,7 +28,7 @@ class Series(Protocol):
     def masks(self) -> Masks:
         """True particle masks (structures, y, x), the same at all doses."""
 
-    def samplings(self, kind: Kind) -> Floats:
+    def samplings(self, kind: FieldKind) -> Floats:
         """Return the pixel sizes (n,) [Å/px] of the frames of a structure, of bare support or of vacuum, in order."""
 
     def images(self, dose_index: int) -> Images:

@@ -10,8 +10,9 @@ from framedose.camera.noise import Camera, detect
 from framedose.camera.passport import CameraPassport, load_passport
 from framedose.config import digest
 from framedose.errors import CalibrationError, ConfigurationError, ImageError
-from framedose.evaluation.series import Floats, Images, Kind, Predict
+from framedose.evaluation.series import Floats, Images, Predict
 from framedose.files import read
+from framedose.kinds import FieldKind
 from framedose.micrograph import Micrograph
 from framedose.provenance import file_digest
 from framedose.random import generator
@@ -90,7 +91,7 @@ class RecordedSeries:
         series.__dict__.update(self.__dict__, masks=mask[None])
         return series
 
-    def samplings(self, kind: Kind) -> Floats:
+    def samplings(self, kind: FieldKind) -> Floats:
         """Return the pixel size [Å/px], once for each frame of a kind."""
         return np.full({"particle": 1, "support": 0, "vacuum": _VACUUM}[kind], self.sampling)
 

@@ -12,8 +12,8 @@ from framedose.dataset.recipe import DatasetRecipe, Part, Split, make_kinds
 from framedose.dataset.series import SERIES, named_series
 from framedose.dataset.store import ImageSet
 from framedose.errors import FileFormatError
-from framedose.evaluation.series import Kind
 from framedose.evaluation.summary import EvaluationConfig
+from framedose.kinds import FieldKind
 from framedose.study.config import StudyConfig
 from framedose.study.training import TrainingData
 
@@ -59,7 +59,7 @@ class StoredSeries:
         self.doses = np.asarray(self._images.doses, dtype=np.float64)
         self.masks = np.stack([self._images.load(index, 0)[1] for index in self._of("particle")])
 
-    def samplings(self, kind: Kind) -> npt.NDArray[np.float64]:
+    def samplings(self, kind: FieldKind) -> npt.NDArray[np.float64]:
         """Return the pixel sizes (n,) [Å/px] of the frames of a kind."""
         sizes: npt.NDArray[np.float64] = self._images.conditions["sampling"][self._of(kind), 0]
         return sizes
@@ -76,10 +76,10 @@ class StoredSeries:
         """Return the frames of bare support, (n, y, x)."""
         return self._frames("support", dose_index)
 
-    def _of(self, kind: Kind) -> list[int]:
+    def _of(self, kind: FieldKind) -> list[int]:
         return [index for index, found in enumerate(self._images.kinds) if found == kind]
 
-    def _frames(self, kind: Kind, dose_index: int) -> npt.NDArray[np.float32]:
+    def _frames(self, kind: FieldKind, dose_index: int) -> npt.NDArray[np.float32]:
         frames = [self._images.load(index, dose_index)[0] for index in self._of(kind)]
         return np.stack(frames) if frames else np.empty((0, *self.masks.shape[1:]), dtype=np.float32)
 

@@ -123,11 +123,7 @@ class TrainingData:
 
     def sampling(self) -> Range:
         """Return the range of pixel sizes of the stored images [Å/px]."""
-        ranges = [(part.recipe.conditions.sampling, part.recipe.binning) for part in self.parts]
-        return Range(
-            low=min(drawn.low * binning for drawn, binning in ranges),
-            high=max(drawn.high * binning for drawn, binning in ranges),
-        )
+        return hull([part.recipe.sampling for part in self.parts])
 
     def drawn(self, name: str) -> Range:
         """Return the range that a condition is drawn from, such as ``dose``, over all datasets."""

@@ -112,7 +112,7 @@ class JoinedImages:
 
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x); ``seed`` is for new noise and the places of the crops."""
-        height, width = self.size
+        size = self.size
         places = np.searchsorted(self._ends, [sample.index for sample in samples], side="right")
         images: list[Tensor] = []
         labels: list[Tensor] = []
@@ -121,11 +121,16 @@ class JoinedImages:
             index = sample.index - int(self._ends[place]) + part.fields
             rng = generator(seed, "joined", position)
             image, label = part.load([replace(sample, index=index)], int(rng.integers(2**62)))
-            y, x = int(rng.integers(part.size[0] - height + 1)), int(rng.integers(part.size[1] - width + 1))
-            window = slice(y, y + height), slice(x, x + width)
+            window = random_window(part.size, size, rng)
             images.append(image[0][window])
             labels.append(label[0][window])
         return torch.stack(images), torch.stack(labels)
+
+
+def random_window(shape: tuple[int, ...], size: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice]:
+    """Return where in an image of ``shape`` (y, x) a window of ``size`` lies, drawn evenly."""
+    y, x = (int(rng.integers(whole - side + 1)) for whole, side in zip(shape, size, strict=True))
+    return slice(y, y + size[0]), slice(x, x + size[1])
 
 
 def samples_of(step: int, fields: int, size: int, seed: int, part: int = 0, parts: int = 1) -> list[Sample]:

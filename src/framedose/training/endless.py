@@ -72,12 +72,11 @@ class EndlessImages:
     @property
     def finest(self) -> float:
         """Smallest pixel size [Å/px], up to its rounding."""
-        return self._recipe.conditions.sampling.low * self._recipe.binning
+        return self._recipe.sampling.low
 
     def sampling(self, sample: Sample) -> float:
         """Return the pixel size of an image [Å/px]."""
-        conditions = self._split.conditions(self._recipe, self._seed, sample.index, sample.epoch)
-        return conditions.sampling * self._recipe.binning
+        return self._split.sampling(self._recipe, self._seed, sample.index, sample.epoch)
 
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x) on the device; ``seed`` is that of the noise."""

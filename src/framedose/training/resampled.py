@@ -10,7 +10,7 @@ from torch import Tensor
 
 from framedose.random import generator
 from framedose.resample import resample, resample_to_shape
-from framedose.training.batches import Images, Sample
+from framedose.training.batches import Images, Sample, random_window
 
 # Pixel sizes are rounded by up to 0.1 % when they are drawn.
 _ROUNDED = 0.998
@@ -43,31 +43,23 @@ class ResampledImages:
     def __init__(self, images: SampledImages, sampling: float) -> None:
         self._images, self._sampling = images, sampling
         self.made_from, self.prefetch = images.made_from, images.prefetch
+        y, x = (int(side * images.finest * _ROUNDED / sampling) for side in images.size)
+        self.size = y, x
 
     @property
     def fields(self) -> int:
         """Number of fields."""
         return self._images.fields
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Pixels (y, x) of an image."""
-        y, x = (int(side * self._images.finest * _ROUNDED / self._sampling) for side in self._images.size)
-        return y, x
-
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x); ``seed`` is for new noise and the places of the windows."""
         shown, truths = [], []
         for position, (image, label, sample) in enumerate(zip(*self._images.load(samples, seed), samples, strict=True)):
             pixels, _ = resample(image.cpu().numpy(), self._images.sampling(sample), self._sampling)
-            rng = generator(seed, "resampled", position)
-            y, x = (
-                slice(start, start + side)
-                for side, new in zip(self.size, pixels.shape, strict=True)
-                for start in [int(rng.integers(new - side + 1))]
-            )
-            shown.append(torch.from_numpy(pixels[y, x].copy()).to(image.device))
-            truths.append(torch.from_numpy(_labels(label.cpu().numpy(), pixels.shape)[y, x].copy()).to(label.device))
+            window = random_window(pixels.shape, self.size, generator(seed, "resampled", position))
+            truth = _labels(label.cpu().numpy(), pixels.shape)
+            shown.append(torch.from_numpy(pixels[window].copy()).to(image.device))
+            truths.append(torch.from_numpy(truth[window].copy()).to(label.device))
         return torch.stack(shown), torch.stack(truths)
 
 
