@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, logit
 
 Image = npt.NDArray[np.floating[Any]] | npt.NDArray[np.bool_]
 
 _LINEAR, _CUBIC = 1, 3
+# What single precision can still tell from 1.
+_SURE = 1 - 1e-7
 
 
 # Both sides of a pixel (y, x), or the one of a square pixel [Å/px].
@@ -72,12 +75,21 @@ def _both(sides: Sides) -> tuple[float, float]:
 
 
 def resample_to_shape(image: Image, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Bring a probability map back to the shape (y, x) of its micrograph.
-
-    Local mean to coarser pixels, linear to finer ones: neither leaves the range of the input.
-    """
+    """Bring an image to a shape (y, x) within its range: by local mean to coarser pixels, linearly to finer ones."""
     # Rounding may step over the limits by one digit.
     return _to_shape(image, shape, order=_LINEAR).clip(image.min(), image.max())
+
+
+def probability_to_shape(probability: Image, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Bring a probability map back to the shape (y, x) of its micrograph, as :func:`resample_to_shape` its logits.
+
+    Where it rises from 0 to 1 within a pixel, a high threshold then stands no further inside of the edge than a low one
+    stands outside of it: the mean of the probabilities of an edge reaches 0.9 only well within.
+    """
+    logits = logit(np.asarray(probability, dtype=np.float64).clip(1 - _SURE, _SURE))
+    # Rounding may step over the limits by one digit.
+    back = np.asarray(expit(resample_to_shape(logits, shape)), dtype=np.float32)
+    return back.clip(probability.min(), probability.max())
 
 
 def _to_shape(image: Image, shape: tuple[int, ...], *, order: int) -> npt.NDArray[np.float32]:

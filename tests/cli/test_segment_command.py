@@ -147,6 +147,7 @@ class TestResults:
 
         made = json.loads((out / "segmentation.json").read_text(encoding="utf-8"))
         assert (made["network"], made["threshold"], made["sampling"]) == ("tiny0", 0.4, 0.75)
+        assert made["rim"] == 1.44
         assert set(made["inputs"]) == {"Probe ä 1.png", "serie.tif"}
         said = capsys.readouterr()
         assert "framedose-segment" in said.out
@@ -222,6 +223,8 @@ class TestFailures:
             (["--sampling", "1.2"], ["too coarse", "1.2", "--sampling"]),
             (["--sampling", "0.01"], ["too small", "nm"]),
             (["--dose", "-5"], ["--dose", "-5"]),
+            (["--rim", "-1"], ["--rim", "-1", "not negative"]),
+            (["--rim", "nan"], ["--rim", "nan"]),
             (["--dose", "nan"], ["--dose", "nan"]),
             (["--treshold", "0.5"], ["--treshold", "Did you mean --threshold?"]),
             (["missing.tif"], ["No such file", "missing.tif"]),
@@ -448,7 +451,8 @@ class TestSeries:
         return str(tiny_weights())
 
     def test_particles_are_followed(self, here, moving):
-        assert main(["segment", "two.tif", "--network", moving, "--threshold", "0.5", "--dose", "50"]) == 0
+        words = ["--network", moving, "--threshold", "0.5", "--dose", "50", "--rim", "0"]
+        assert main(["segment", "two.tif", *words]) == 0
         with open("framedose-segment/particles.csv", encoding="utf-8") as file:
             particles = list(csv.DictReader(file))
         with open("framedose-segment/tracks.csv", encoding="utf-8") as file:

@@ -16,7 +16,7 @@ from framedose.networks.weights import load_network
 
 @dataclass
 class Brightness:
-    """Stands for a network: what is bright is a particle."""
+    """Stands for a network, as sure of vacuum as of the rest: what is bright is a particle."""
 
     sampling: float = 0.3
     minimum_size: int = 32
@@ -33,7 +33,7 @@ class Brightness:
 
     def probability(self, images):
         self.seen = images.shape
-        return np.clip(images, 0, 0.98).astype(np.float32)
+        return np.clip(images, 0.02, 0.98).astype(np.float32)
 
 
 def micrograph(sampling=0.3, shape=(120, 160), square=((30, 60), (40, 100))):
@@ -49,13 +49,41 @@ def test_mask_and_area_do_not_depend_on_the_pixel_size_of_the_network(sampling):
     square = ((round(30 * scale), round(60 * scale)), (round(40 * scale), round(100 * scale)))
     one = micrograph(sampling, shape, square)
     network = Brightness()
-    result = segment(one, network, threshold=0.5)
+    result = segment(one, network, threshold=0.5, rim=0)
     assert (result.mask != (one.image > 0)).sum() <= 4  # Corners are rounded.
     assert result.probability.shape == shape
     assert result.probability.dtype == np.float32
     assert network.seen == (1, *(round(side * sampling / 0.3) for side in shape))
     assert result.area_nm2 == pytest.approx(result.mask.sum() * (sampling / 10) ** 2)
     assert result.fraction == pytest.approx(one.image.mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize("sampling", [0.1, 0.3, 0.4, 0.77])
+@pytest.mark.parametrize("threshold", [0.3, 0.9])
+def test_the_outline_lies_an_atoms_radius_outside_of_the_hull_of_centres(sampling, threshold):
+    side = round(66 / sampling)
+    y, x = (np.mgrid[:side, :side] + 0.5) * sampling - 33
+    one = Micrograph((np.hypot(y, x) <= 20).astype(np.float32), sampling)
+    # Pixels of the frame, of the network, and in the disc that is the rim.
+    known = 0.65 * max(sampling, 0.45)
+    for options, rim in (({}, 1.44), ({"rim": 0}, 0.0), ({"rim": 3.0}, 3.0)):
+        found = segment(one, Brightness(), threshold=threshold, **options)
+        assert 10 * np.sqrt(found.area_nm2 / np.pi) == pytest.approx(20 + rim, abs=known)
+        assert 5 * found.particles[0].equivalent_diameter_nm == pytest.approx(20 + rim, abs=known)
+
+
+def test_a_rim_leaves_nothing_where_nothing_is_and_no_probability_greater_than_any():
+    image = np.zeros((64, 64), np.float32)
+    image[30, 30] = 0.7
+    probability = segment(Micrograph(image, 0.3), Brightness(), threshold=0.5).probability
+    assert probability.max() == np.float32(0.7)
+    assert (probability > 0.5).sum() == pytest.approx(np.pi * (1.44 / 0.3) ** 2, abs=8)
+
+
+@pytest.mark.parametrize("rim", [-0.1, float("nan"), float("inf")])
+def test_a_rim_that_is_none(rim):
+    with pytest.raises(ConfigurationError, match=f"--rim must be a number of Å that is not negative, got {rim}"):
+        segment(micrograph(), Brightness(), rim=rim)
 
 
 def test_a_pixel_at_the_threshold_belongs_to_the_mask():
@@ -73,7 +101,7 @@ def test_the_interval_of_the_area_goes_with_the_frame():
     network = Brightness()
     interval = AreaInterval(level=0.9, upper=0.85, frames=40)
     network.metadata = SimpleNamespace(**vars(Brightness.metadata) | {"area_interval": interval})
-    low, high = segment(one, network, threshold=0.5).area_interval_nm2
+    low, high = segment(one, network, threshold=0.5, rim=0).area_interval_nm2
     # Nothing reaches 0.85; the band of 0.15 and the square do reach 1 - 0.85.
     assert low == 0
     assert high == pytest.approx((10 * 160 + 30 * 60) * 0.03**2, rel=0.1)

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from framedose.config import Range
+from framedose.inference.segment import segment
 from framedose.networks.export import export_onnx
 from framedose.networks.registry import build_network
 from framedose.networks.unet import UNetConfig
 from framedose.networks.weights import WeightsMetadata, load_network, save_network
-from framedose.resample import resample, resample_to_shape
-from framedose.study.predictors import load_predictor
+from framedose.resample import probability_to_shape, resample
+from framedose.study.predictors import Predictor, load_predictor
 
 SMALL = UNetConfig(width=2, poolings=1, convolutions=2, kernel=3)
 
@@ -28,7 +29,7 @@ def frames():
 
 def brought(predictor, frame, sampling, to):
     found = predictor.probability(resample(frame, sampling, to)[0][None])[0]
-    return resample_to_shape(found, frame.shape)
+    return probability_to_shape(found, frame.shape)
 
 
 def test_a_network_of_many_pixel_sizes_takes_them_as_they_are(frames, tmp_path):
@@ -45,6 +46,19 @@ def test_a_network_of_one_pixel_size_gets_every_frame_at_that(frames, tmp_path):
     for index, sampling in ((0, 0.28), (2, 0.34)):
         assert np.array_equal(found[index], brought(predictor, frames[index], sampling, 0.31))
     assert np.allclose(found[1], predictor.probability(frames[1:2])[0])
+
+
+def test_outlines_of_networks_get_a_rim_where_it_is_asked_for(frames, tmp_path):
+    predictor, sizes = saved(tmp_path / "one.safetensors", 0.31), np.array([0.28, 0.31, 0.5])
+    for rim in (1.44, 0.0):
+        found = predictor.predict(frames, sizes, rim=rim)
+        for frame, size, probability in zip(frames, sizes, found, strict=True):
+            # What the command that draws masks has for the same frame.
+            same = segment(frame, tmp_path / "one.safetensors", sampling=size, rim=rim, threshold=0.5)
+            assert np.allclose(probability, same.probability, atol=1e-6)
+    assert np.array_equal(found, predictor.predict(frames, sizes))
+    own = Predictor("own", lambda images: images, None, "")
+    assert np.array_equal(own.predict(frames, sizes, rim=1.44), frames)
 
 
 def test_no_frames_give_no_probabilities(tmp_path):

@@ -21,6 +21,7 @@ def evaluate(
     physics: Path | None = None,
     labels: Path | None = None,
     threshold: float = 0.9,
+    rim: float = 1.44,
     split: str | None = None,
     sampling: float | None = None,
     doses: Path | None = None,
@@ -67,6 +68,9 @@ def evaluate(
         Folder of labels: then INPUTS are single micrographs, and each is scored against the label of its name.
     threshold
         Least probability, between 0 and 1, for a pixel to belong to a particle.
+    rim
+        With --labels: how far outlines lie outside of the centres of the particles' outer atoms, in Å, as in
+        "framedose segment"; 0 for labels that are drawn through the centres, as those of simulated series are.
     split
         Which series of the folder: test, replica or ramp.
     sampling
@@ -106,7 +110,7 @@ def evaluate(
     values |= {"high_dose": high_dose, "doses": {"low": 1e-3, "high": max(high_dose, 1e4)}}
     config = build(EvaluationConfig, values, where="options")
     if labels is not None:
-        _labelled(inputs, labels, network, sampling, config, seed, out)
+        _labelled(inputs, labels, network, sampling, rim, config, seed, out)
         return
     if len(inputs) == 1 and (inputs[0] / "images.zarr").exists():
         series, (recipe, _) = open_series(inputs[0], split), origin(inputs[0])
@@ -142,15 +146,18 @@ def _labelled(
     labels: Path,
     network: list[str] | None,
     sampling: float | None,
+    rim: float,
     config: EvaluationConfig,
     seed: int,
     out: Path,
 ) -> None:
     from framedose.inference.folders import new_folder, refuse_used_folder
+    from framedose.inference.segment import check_options
     from framedose.study.evaluate import load_predictors
     from framedose.study.labelled import evaluate_labelled
     from framedose.study.labels import network_label, number
 
+    check_options(threshold=config.threshold, dose=None, rim=rim)
     refuse_used_folder(out)
     predictors = load_predictors(network)
     with new_folder(out) as folder:
@@ -161,6 +168,7 @@ def _labelled(
             folder,
             sampling=sampling,
             threshold=config.threshold,
+            rim=rim,
             level=config.level,
             resamples=config.resamples,
             seed=seed,

@@ -19,6 +19,7 @@ def segment(
     sampling: float | None = None,
     network: str = "best",
     threshold: float = 0.9,
+    rim: float = 1.44,
     dose: float | None = None,
     camera: str | None = None,
     allow_unequal: bool = False,
@@ -67,6 +68,9 @@ def segment(
         best, unet or msdnet, as shipped, or the path of a .safetensors file of your own.
     threshold
         Least probability, between 0 and 1, for a pixel to belong to a particle.
+    rim
+        How far the outline lies outside of the centres of the particle's outer atoms, in Å: the radius of an atom
+        unless told otherwise; 0 takes that of the training's labels, through the centres, to compare with these.
     dose
         Dose of every frame in e/Å2, if the files do not know it: you are warned where the network has not seen such.
     camera
@@ -97,6 +101,7 @@ def segment(
         network=network,
         sampling=sampling,
         threshold=threshold,
+        rim=rim,
         dose=dose,
         camera=camera,
         allow_unequal=allow_unequal,

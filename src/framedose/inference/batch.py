@@ -17,6 +17,7 @@ from framedose.inference.folders import refuse_used_folder, resumable_folder
 from framedose.inference.frame import FrameTask, Job, check_frame, segment_frame
 from framedose.inference.kept import FRAMES, KeptFrame, result_name
 from framedose.inference.results import Outputs, SegmentedFrame, write_results
+from framedose.inference.rim import ATOM_RADIUS
 from framedose.inference.segment import check_options
 from framedose.inference.tables import check_tables
 from framedose.provenance import file_digest, versions
@@ -32,6 +33,7 @@ def segment_files(
     network: str | Path = "best",
     sampling: float | None = None,
     threshold: float = 0.9,
+    rim: float = ATOM_RADIUS,
     dose: float | None = None,
     camera: str | Path | None = None,
     allow_unequal: bool = False,
@@ -59,6 +61,8 @@ def segment_files(
         Side of a pixel [Å/px] of all files; None takes it from each file.
     threshold
         Least probability of a pixel in the mask, between 0 and 1.
+    rim
+        How far outlines lie outside of the centres of outer atoms [Å] (:func:`framedose.inference.segment.segment`).
     dose
         Dose of every frame [e/Å2], for the warnings and the table; None takes it from each file.
     camera
@@ -82,8 +86,8 @@ def segment_files(
     Raises
     ------
     ConfigurationError
-        If there is no file, two files would write the same results, the threshold is not between 0 and 1, the dose is
-        not positive, or the folder cannot be made.
+        If there is no file, two files would write the same results, the threshold is not between 0 and 1, the rim is
+        negative, the dose is not positive, or the folder cannot be made.
     OutputExistsError
         If ``out`` holds something, or another process is making it.
     OutputError
@@ -95,7 +99,7 @@ def segment_files(
     """
     outputs = outputs or Outputs()
     paths, out = [Path(file) for file in files], Path(out)
-    check_options(threshold=threshold, dose=dose)
+    check_options(threshold=threshold, dose=dose, rim=rim)
     _check_outputs(outputs)
     refuse_used_folder(out)
     _refuse_equal_names(paths)
@@ -110,6 +114,7 @@ def segment_files(
         "network_metadata": loaded.metadata.model_dump(mode="json"),
         "sampling": sampling,
         "threshold": threshold,
+        "rim": rim,
         "dose": dose,
         "camera": None if camera is None else str(camera),
         "allow_unequal": allow_unequal,
@@ -122,6 +127,7 @@ def segment_files(
             network=str(Path(network).absolute()) if Path(network).suffix else str(network),
             weights_sha256=loaded.metadata.weights_sha256,
             threshold=threshold,
+            rim=rim,
             sampling=sampling,
             allow_unequal=allow_unequal,
             dose=dose,

@@ -26,6 +26,8 @@ class Job:
     weights_sha256: str
     """Which weights these are: a worker keeps those of a path until others come."""
     threshold: float
+    rim: float
+    """Of each particle, outside of its outer atoms' centres [Å]."""
     sampling: float | None
     """Of all files [Å/px]."""
     allow_unequal: bool
@@ -57,7 +59,7 @@ def segment_frame(task: FrameTask) -> None:
     """Segment a frame and keep what was seen."""
     job = task.job
     micrograph = dosed(_opened(task)[task.kept.index], job.dose, job.camera)
-    task.kept.keep(micrograph, segment(micrograph, _network(job), threshold=job.threshold))
+    task.kept.keep(micrograph, segment(micrograph, _network(job), threshold=job.threshold, rim=job.rim))
 
 
 def dosed(micrograph: Micrograph, dose: float | None, camera: CameraPassport | None) -> Micrograph:

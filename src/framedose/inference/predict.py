@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from framedose.camera.noise_fall import noise_fall
 from framedose.errors import CalibrationError, ImageError
+from framedose.inference.rim import ATOM_RADIUS, with_rim
 from framedose.inference.thon_rings import thon_defocus
 from framedose.micrograph import Micrograph
-from framedose.resample import resample, resample_to_shape, resampled_shape
+from framedose.resample import probability_to_shape, resample, resampled_shape
 
 if TYPE_CHECKING:
     from framedose.networks.weights import LoadedNetwork
@@ -22,10 +23,14 @@ COARSEST_SAMPLING = 1.0
 _DEFOCUS_MARGIN = 1.25
 
 
-def predict(micrograph: Micrograph, network: LoadedNetwork) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+def predict(
+    micrograph: Micrograph, network: LoadedNetwork, *, rim: float = ATOM_RADIUS
+) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
     """Return the probability of particle for every pixel of a micrograph, and why it may not be trusted.
 
     The image is resampled to the pixel size of the network, predicted as a whole, and the probability resampled back.
+
+    A network tells the hull of the centres of the particle's atoms, which is its label; the rim is added to that.
 
     Parameters
     ----------
@@ -33,6 +38,8 @@ def predict(micrograph: Micrograph, network: LoadedNetwork) -> tuple[npt.NDArray
         Any quantity: the network normalises.
     network
         From :func:`framedose.networks.weights.load_network`.
+    rim
+        How far the outline lies outside of the centres of the outer atoms [Å] (:mod:`framedose.inference.rim`).
 
     Returns
     -------
@@ -48,7 +55,8 @@ def predict(micrograph: Micrograph, network: LoadedNetwork) -> tuple[npt.NDArray
     """
     warnings = check(micrograph, network)
     image, _ = resample(micrograph.image, micrograph.sampling, network.sampling)
-    probability = resample_to_shape(network.probability(image[np.newaxis])[0], micrograph.image.shape)
+    hull = network.probability(image[np.newaxis])[0]
+    probability = probability_to_shape(with_rim(hull, network.sampling, rim), micrograph.image.shape)
     return probability, (*warnings, *_noise(micrograph, image, network), *_defocus(micrograph, image, network))
 
 
@@ -86,8 +94,8 @@ def _outside_training(micrograph: Micrograph, network: LoadedNetwork) -> list[st
     sampling, trained = micrograph.sampling, network.metadata.sampling
     if sampling > trained.high:
         warnings.append(
-            f"pixel size {sampling:g} Å/px is coarser than the {trained.low:g} to {trained.high:g} Å/px that network "
-            f"{network.name!r} was trained on: the image is interpolated and the result less certain"
+            f"pixel size {sampling:g} Å/px is coarser than the {trained.low:g} to {trained.high:g} Å/px of the images "
+            f"that network {network.name!r} was trained on: the image is interpolated and the result less certain"
         )
     dose, trained = micrograph.dose_per_area, network.metadata.dose
     if dose is not None and not trained.low <= dose <= trained.high:

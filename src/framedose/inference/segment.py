@@ -13,6 +13,7 @@ import numpy.typing as npt
 from framedose.errors import CalibrationError, ConfigurationError
 from framedose.inference.particles import Particle, find_particles
 from framedose.inference.predict import predict
+from framedose.inference.rim import ATOM_RADIUS
 from framedose.micrograph import Micrograph
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Segmentation:
     """What a network sees in one micrograph."""
 
     probability: npt.NDArray[np.float32]
-    """Probability of particle, shape (y, x) of the micrograph."""
+    """Probability of particle, its rim included, shape (y, x) of the micrograph."""
     mask: npt.NDArray[np.bool_]
     """Where the probability reaches the threshold, same shape."""
     area_nm2: float
@@ -49,6 +50,7 @@ def segment(
     network: LoadedNetwork | str | Path = "best",
     *,
     threshold: float = 0.9,
+    rim: float = ATOM_RADIUS,
     sampling: float | None = None,
     dose: float | None = None,
 ) -> Segmentation:
@@ -63,6 +65,9 @@ def segment(
         :func:`framedose.load_network` returns.
     threshold
         Least probability of a pixel in the mask, between 0 and 1.
+    rim
+        How far the outline lies outside of the centres of the particle's outer atoms [Å]: by default the radius of an
+        atom. 0 takes the outline of the training's labels, the hull of the centres; compare with these only so.
     sampling
         Side of a pixel [Å/px], for an array; a micrograph has its own.
     dose
@@ -71,7 +76,7 @@ def segment(
     Raises
     ------
     ConfigurationError
-        If the threshold is not between 0 and 1, or the dose is not a positive number.
+        If the threshold is not between 0 and 1, the rim is negative, or the dose is not a positive number.
     CalibrationError
         If there is no pixel size, or the pixels are too coarse to carry the lattice of the particle.
     ImageError
@@ -85,13 +90,13 @@ def segment(
     >>> result.area_nm2, result.warnings  # doctest: +SKIP
     (12.4, ())
     """
-    check_options(threshold=threshold, dose=dose)
+    check_options(threshold=threshold, dose=dose, rim=rim)
     micrograph = _micrograph(image, sampling=sampling, dose=dose)
     if isinstance(network, str | Path):
         from framedose.networks.weights import load_network  # Loads torch.
 
         network = load_network(network)
-    probability, warnings = predict(micrograph, network)
+    probability, warnings = predict(micrograph, network, rim=rim)
     return segmentation_of(probability, network, threshold=threshold, sampling=micrograph.sampling, warnings=warnings)
 
 
@@ -134,12 +139,14 @@ def segmentation_of(
     return Segmentation(probability, mask, area, interval, fraction, sampling, warnings)
 
 
-def check_options(*, threshold: float, dose: float | None) -> None:
-    """Raise ConfigurationError unless ``threshold`` lies between 0 and 1 and ``dose`` is positive."""
+def check_options(*, threshold: float, dose: float | None, rim: float = 0.0) -> None:
+    """Raise ConfigurationError unless ``threshold`` is between 0 and 1, ``dose`` positive and ``rim`` not negative."""
     if not 0 < threshold < 1:
         raise ConfigurationError(f"--threshold must lie between 0 and 1, both excluded, got {threshold}.")
     if dose is not None and not (math.isfinite(dose) and dose > 0):
         raise ConfigurationError(f"--dose must be a positive number of electrons per Å2 and frame, got {dose}.")
+    if not (math.isfinite(rim) and rim >= 0):
+        raise ConfigurationError(f"--rim must be a number of Å that is not negative, got {rim}.")
 
 
 def _micrograph(image: Micrograph | npt.NDArray[Any], *, sampling: float | None, dose: float | None) -> Micrograph:

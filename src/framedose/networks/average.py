@@ -26,7 +26,7 @@ def averaged(networks: Sequence[LoadedNetwork], name: str) -> LoadedNetwork:
     Raises
     ------
     WeightsError
-        If there are fewer, or they differ in size.
+        If there are fewer, or they differ in size or in the pixel size that they see.
     """
     if len(networks) < 2:
         raise WeightsError(f"an average needs at least two networks, got {len(networks)}: name another one.")
@@ -35,6 +35,9 @@ def averaged(networks: Sequence[LoadedNetwork], name: str) -> LoadedNetwork:
     for other in others:
         if other.metadata.network != config:
             raise WeightsError(f"{other.name} is another network than {first.name}: average networks of one size.")
+        if other.metadata.resampled_to != first.metadata.resampled_to:
+            sizes = " and ".join(_seen(one) for one in (first, other))
+            raise WeightsError(f"{sizes}: average networks that see images at the same pixel size.")
     if getattr(config, "norm", "none") != "none":
         # Their running means and variances would have to be found anew on images.
         raise WeightsError(f"{first.name} has normalisation layers, whose statistics have no average.")
@@ -43,6 +46,11 @@ def averaged(networks: Sequence[LoadedNetwork], name: str) -> LoadedNetwork:
     network.load_state_dict({key: torch.stack([state[key] for state in states]).mean(0) for key in states[0]})
     network.eval()
     return LoadedNetwork(name, network, _metadata([one.metadata for one in networks]))
+
+
+def _seen(one: LoadedNetwork) -> str:
+    size = one.metadata.resampled_to
+    return f"{one.name} sees every image " + ("at its own pixels" if size is None else f"at {size:g} Å/px")
 
 
 def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:

@@ -13,6 +13,7 @@ from framedose.errors import ConfigurationError, ImageError
 from framedose.evaluation.limits import percentile_interval, resampled_means
 from framedose.evaluation.objects import boundary_error, false_objects, particles_found
 from framedose.files import read
+from framedose.inference.rim import ATOM_RADIUS
 from framedose.inference.tables import write_rows
 from framedose.metrics import overlap
 from framedose.micrograph import Micrograph
@@ -82,6 +83,7 @@ def evaluate_labelled(
     *,
     sampling: float | None = None,
     threshold: float = 0.9,
+    rim: float = ATOM_RADIUS,
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
@@ -105,6 +107,9 @@ def evaluate_labelled(
         Pixel size [Å/px] of all, where the files have none.
     threshold
         Least probability of a pixel in a mask.
+    rim
+        How far outlines lie outside of the centres of outer atoms [Å], as :func:`framedose.inference.segment.segment`
+        draws them; baselines and functions of the user's own draw theirs.
     level, resamples, seed
         Of the bootstrap over images.
 
@@ -123,7 +128,7 @@ def evaluate_labelled(
         list(zip(pairs, frames, truths, strict=True)), total=len(pairs), label="labelled images"
     ):
         masks = {
-            name: predictor.predict(frame.image[None], np.array([frame.sampling]))[0] >= np.float32(threshold)
+            name: predictor.predict(frame.image[None], np.array([frame.sampling]), rim=rim)[0] >= np.float32(threshold)
             for name, predictor in predictors.items()
         }
         _draw(out / f"{path.stem}.png", frame, truth, masks)
@@ -132,7 +137,7 @@ def evaluate_labelled(
     write_rows(out / "labelled.csv", LabelledImage, rows)
     content = {
         "networks": means,
-        "settings": {"threshold": threshold, "level": level, "sampling": sampling, "seed": seed},
+        "settings": {"threshold": threshold, "rim": rim, "level": level, "sampling": sampling, "seed": seed},
         "provenance": {
             "networks (SHA-256)": {name: predictor.sha256 for name, predictor in predictors.items()},
             "files (SHA-256)": {str(path): file_digest(path) for pair in pairs for path in pair},

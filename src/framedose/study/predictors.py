@@ -17,10 +17,11 @@ from framedose.dataset.store import ImageSet
 from framedose.errors import ConfigurationError, MissingPackageError, WeightsError
 from framedose.evaluation.baselines import BraggOtsu, LocalVariance, MatchedLattice, tune
 from framedose.evaluation.series import Floats, Images
+from framedose.inference.rim import with_rim
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata, load_network
 from framedose.progress import progress
 from framedose.provenance import file_digest
-from framedose.resample import resample, resample_to_shape
+from framedose.resample import probability_to_shape, resample
 
 # A pixel size so far outside of the training's is resampled; nearer ones are what the network was made to stand.
 _TOLERANCE = 1.1
@@ -52,11 +53,14 @@ class Predictor:
         files = set(glob(structures)) if structures else set()
         return sorted(files.intersection(file for pattern in self.structures for file in glob(pattern)))
 
-    def predict(self, frames: Images, samplings: Floats) -> Images:
+    def predict(self, frames: Images, samplings: Floats, *, rim: float = 0.0) -> Images:
         """Return the probability of particle for frames (n, y, x) of some pixel sizes (n,) [Å/px].
 
         A frame whose pixels are more than a tenth finer or coarser than any of the training is resampled to the middle
         of these, and its probability back; of a network that was trained at one pixel size, every frame to that.
+
+        To compare with the labels of the training, the hull of atoms' centres, there is no ``rim`` [Å] around it
+        (:mod:`framedose.inference.rim`). A function of the user's own draws its outlines as it likes.
         """
         if self.sampling is None:
             return self.probability(frames)
@@ -66,10 +70,12 @@ class Predictor:
             middle, near = self.resampled_to, np.isclose(samplings, self.resampled_to, rtol=_ROUNDED, atol=0)
         found = np.empty(frames.shape, np.float32)
         if near.any():
-            found[near] = self.probability(frames[near])
+            hulls = self.probability(frames[near])
+            found[near] = [with_rim(hull, size, rim) for hull, size in zip(hulls, samplings[near], strict=True)]
         for index in np.flatnonzero(~near):
             coarse, _ = resample(frames[index], samplings[index], middle)
-            found[index] = resample_to_shape(self.probability(coarse[None])[0], frames.shape[1:])
+            hull = self.probability(coarse[None])[0]
+            found[index] = probability_to_shape(with_rim(hull, middle, rim), frames.shape[1:])
         return found
 
 
