@@ -81,7 +81,9 @@ def test_average(tiny_weights, tmp_path, capsys):
         (["halve", "unet", "--out", "half.pt"], "--out must be a .safetensors file, got 'half.pt'"),
         (["average", "unet", "unet", "--out", "mean.pt"], "--out must be a .safetensors file, got 'mean.pt'"),
         (["average", "unet", "--out", "mean.safetensors"], "needs at least two networks, got 1"),
-        (["average", "unet", "best", "--out", "mean.safetensors"], "best is another network than unet"),
+        (["average", "unet", "msdnet", "--out", "mean.safetensors"], "msdnet is another network than unet"),
+        (["average", "unet", "best", "--out", "mean.safetensors"], "best sees every image at 0.3 Å/px from 2 sides"),
+        (["turn", "unet", "dataset", "--turns", "3", "--out", "turned.safetensors"], "--turns"),
         (["show", "unett"], "Did you mean 'unet'"),
         (["export", "unet"], "--onnx requires an argument"),
         (["export", "unet", "--onnx", "unet.pt"], "such as unet.onnx"),
@@ -104,7 +106,7 @@ def test_without_onnx(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [[], ["list"], ["show"], ["average"], ["sharpen"], ["export"]])
+@pytest.mark.parametrize("words", [[], ["list"], ["show"], ["average"], ["turn"], ["sharpen"], ["export"]])
 def test_help(words, capsys):
     assert main(["weights", *words, "--help"]) == 0
     assert "Usage: framedose weights" in capsys.readouterr().out

@@ -73,6 +73,8 @@ def test_what_has_no_mean_is_refused():
         averaged([loaded(TINY, 1), loaded(SMALL, 2)], "mean")
     with pytest.raises(WeightsError, match=r"net 1 sees every image at its own pixels and net 2 .* at 0\.3 Å/px"):
         averaged([loaded(TINY, 1), loaded(TINY, 2, resampled_to=0.3)], "mean")
+    with pytest.raises(WeightsError, match="net 2 sees every image at its own pixels from 4 sides"):
+        averaged([loaded(TINY, 1), loaded(TINY, 2, turns=4)], "mean")
     with pytest.raises(WeightsError, match="normalisation layers"):
         averaged([loaded(normed, 1), loaded(normed, 2)], "mean")
     with pytest.raises(WeightsError, match="at least two"):

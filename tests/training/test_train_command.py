@@ -11,6 +11,7 @@ from PIL import Image
 
 from framedose.cli import main
 from framedose.networks.weights import load_network
+from framedose.study.predictors import load_predictor
 
 SMALL = [
     *("--network.width", "2", "--network.poolings", "1", "--network.kernel", "3", "--training.steps", "8"),
@@ -61,6 +62,25 @@ def test_a_sharpened_network_segments_as_another_threshold_did(dataset, tmp_path
     assert "exists" in capsys.readouterr().err
     assert main([*words[:-1], str(tmp_path / "other.safetensors"), "--gain", "-1"]) == 2
     assert not (tmp_path / "other.safetensors").exists()
+
+
+def test_a_turned_network_sees_images_from_several_sides(dataset, tmp_path, capsys):
+    assert train(dataset, tmp_path) == 0
+    network, out = str(tmp_path / "unet.safetensors"), tmp_path / "turned.safetensors"
+    assert main(["weights", "turn", network, str(dataset), "--turns", "4", "--out", str(out)]) == 0
+    assert "the mean of 4 turned copies of an image" in capsys.readouterr().out
+    once, turned = load_network(network), load_network(out)
+    assert turned.metadata.turns == 4
+    images = np.random.default_rng(0).normal(size=(1, 48, 48)).astype(np.float32)
+    found = turned.probability(images)
+    assert np.abs(turned.probability(np.rot90(images, axes=(1, 2)).copy()) - np.rot90(found, axes=(1, 2))).max() < 1e-5
+    assert np.abs(found - once.probability(images)).max() > 1e-3
+    # An evaluation does not take the one for the other, though their weights are the same.
+    assert turned.metadata.weights_sha256 == once.metadata.weights_sha256
+    assert load_predictor(str(out)).sha256 != load_predictor(network).sha256
+    # Who trains on with it trains the network itself.
+    assert train(dataset, tmp_path / "on", "--start-from", str(out)) == 0
+    assert load_network(tmp_path / "on" / "unet.safetensors").metadata.turns == 1
 
 
 def test_several_datasets(dataset, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from cyclopts import App, Parameter
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 weights = App(
     name="weights",
-    help="""List trained networks, show what made them, average, sharpen and halve them, export them as ONNX.
+    help="""List trained networks, show what made them, average, turn, sharpen and halve them, export them as ONNX.
 
     For example:
 
@@ -25,6 +25,8 @@ weights = App(
       framedose weights halve my-unet/unet.safetensors --out small.safetensors
 
       framedose weights average before.safetensors after.safetensors --out both.safetensors
+
+      framedose weights turn both.safetensors dataset --turns 4 --out turned.safetensors
 
       framedose weights sharpen both.safetensors dataset --gain 2 --out sharp.safetensors
 
@@ -115,6 +117,36 @@ def average_weights(*networks: str, out: Path) -> None:
     print(f"{out}: the mean of {len(networks)} networks")
 
 
+@weights.command(name="turn")
+def turn_weights(network: str, dataset: Path, *, turns: Literal[1, 2, 4, 8], out: Path) -> None:
+    """Write a network that sees every image several times, turned and mirrored, and means its logits.
+
+    What differs between the copies is chance: there is less false area, most
+    of all at low dose, at TURNS times the cost.
+
+    Parameters
+    ----------
+    network
+        best, unet or msdnet, as shipped, or the path of a .safetensors file.
+    dataset
+        Folder of a dataset of its training: the interval of the area is found anew on its validation images.
+    turns
+        Copies of an image: 2, itself and turned by half; 4, turned by quarters; 8, these and their mirror images. 1
+        undoes it.
+    out
+        File to write, .safetensors, and its .json beside it. Must not exist.
+    """
+    from framedose.networks.weights import load_network, save_network
+    from framedose.study.training import TrainingData
+
+    _refuse_taken(out)
+    loaded = load_network(network)
+    resample_to = loaded.metadata.resampled_to
+    interval = TrainingData.of(dataset).area_interval(loaded.network, resample_to=resample_to, turns=turns)
+    save_network(out, loaded.network, loaded.metadata.model_copy(update={"turns": turns, "area_interval": interval}))
+    print(f"{out}: the mean of {turns} turned copies of an image")
+
+
 @weights.command(name="sharpen")
 def sharpen_weights(network: str, dataset: Path, *, gain: float, middle: float = 0.5, out: Path) -> None:
     """Write a network whose probabilities lie nearer to 0 and 1, so that masks of different thresholds differ less.
@@ -142,8 +174,8 @@ def sharpen_weights(network: str, dataset: Path, *, gain: float, middle: float =
 
     _refuse_taken(out)
     sharp = sharpened(load_network(network), out.stem, gain=gain, middle=middle)
-    resample_to = sharp.metadata.resampled_to
-    interval = TrainingData.of(dataset).area_interval(sharp.network, resample_to=resample_to)
+    resample_to, turns = sharp.metadata.resampled_to, sharp.metadata.turns
+    interval = TrainingData.of(dataset).area_interval(sharp.network, resample_to=resample_to, turns=turns)
     save_network(out, sharp.network, sharp.metadata.model_copy(update={"area_interval": interval}))
     print(f"{out}: {gain:g} times the logits, 0.5 where {middle:g} was")
 

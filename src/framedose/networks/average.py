@@ -26,7 +26,7 @@ def averaged(networks: Sequence[LoadedNetwork], name: str) -> LoadedNetwork:
     Raises
     ------
     WeightsError
-        If there are fewer, or they differ in size or in the pixel size that they see.
+        If there are fewer, or they differ in size or in how they see an image.
     """
     if len(networks) < 2:
         raise WeightsError(f"an average needs at least two networks, got {len(networks)}: name another one.")
@@ -35,9 +35,9 @@ def averaged(networks: Sequence[LoadedNetwork], name: str) -> LoadedNetwork:
     for other in others:
         if other.metadata.network != config:
             raise WeightsError(f"{other.name} is another network than {first.name}: average networks of one size.")
-        if other.metadata.resampled_to != first.metadata.resampled_to:
-            sizes = " and ".join(_seen(one) for one in (first, other))
-            raise WeightsError(f"{sizes}: average networks that see images at the same pixel size.")
+        if _seen(other) != _seen(first):
+            differ = " and ".join(f"{one.name} sees every image {_seen(one)}" for one in (first, other))
+            raise WeightsError(f"{differ}: average networks that see images alike.")
     if getattr(config, "norm", "none") != "none":
         # Their running means and variances would have to be found anew on images.
         raise WeightsError(f"{first.name} has normalisation layers, whose statistics have no average.")
@@ -49,8 +49,9 @@ def averaged(networks: Sequence[LoadedNetwork], name: str) -> LoadedNetwork:
 
 
 def _seen(one: LoadedNetwork) -> str:
-    size = one.metadata.resampled_to
-    return f"{one.name} sees every image " + ("at its own pixels" if size is None else f"at {size:g} Å/px")
+    size, turns = one.metadata.resampled_to, one.metadata.turns
+    at = "at its own pixels" if size is None else f"at {size:g} Å/px"
+    return at if turns == 1 else f"{at} from {turns} sides"
 
 
 def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:

@@ -23,6 +23,7 @@ from framedose.errors import ImageError, WeightsError
 from framedose.networks.preprocess import normalise, probability_of
 from framedose.networks.registry import Network, NetworkConfig, build_network, parameter_count
 from framedose.networks.tiles import in_tiles
+from framedose.networks.turns import Turns, mean_over_turns
 from framedose.networks.unet import UNet
 from framedose.provenance import file_digest
 
@@ -43,6 +44,8 @@ class WeightsMetadata(Settings):
     """Pixel sizes of the training images, after summing [Å/px]."""
     resampled_to: float | None = None
     """Pixel size that all training images were brought to [Å/px]; None where the network saw them as they were."""
+    turns: Turns = 1
+    """Turned and mirrored copies of an image whose logits are averaged."""
     dose: Range
     """Frame doses of the training images [e/Å2]."""
     noise_fall: Range | None = None
@@ -103,20 +106,27 @@ class LoadedNetwork:
         with torch.inference_mode():
             for start in range(0, len(images), step):
                 part = torch.from_numpy(np.ascontiguousarray(images[start : start + step]))
-                results.append(particle_probability(self.network, part).numpy())
+                results.append(particle_probability(self.network, part, self.metadata.turns).numpy())
         return np.concatenate(results)
 
 
-def particle_probability(network: Network, images: Tensor) -> Tensor:
+def particle_probability(network: Network, images: Tensor, turns: Turns) -> Tensor:
     """Normalise images (n, y, x), apply a network, and return the probability of particle, shape (n, y, x).
+
+    The logits are the mean over ``turns`` copies of the images.
 
     A network of one class ends with a sigmoid, one of several (0 vacuum, 1 particle, 2 support) with a softmax. Large
     images go through a U-net in tiles, with the same result.
     """
     inputs = normalise(images, network.config.normalise_window)
-    if isinstance(network, UNet) and images[0].numel() > _WHOLE_PIXELS:
-        return probability_of(in_tiles(network, inputs))
-    return probability_of(network(inputs))
+
+    def logits_of(images: Tensor) -> Tensor:
+        if isinstance(network, UNet) and images[0].numel() > _WHOLE_PIXELS:
+            return in_tiles(network, images)
+        logits: Tensor = network(images)
+        return logits
+
+    return probability_of(mean_over_turns(logits_of, inputs, turns))
 
 
 def save_network(

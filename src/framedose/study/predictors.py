@@ -40,7 +40,7 @@ class Predictor:
     sampling: Range | None
     """Pixel sizes that it was trained on [Å/px]; None for a function that takes any."""
     sha256: str
-    """Hash of the weights, or of the file that the function stands in."""
+    """Hash of the weights (and of how they are used), or of the file that the function stands in."""
     is_baseline: bool = False
     """Whether it is one of the classical filters."""
     structures: tuple[str, ...] = ()
@@ -114,7 +114,8 @@ def predictor_of(network: LoadedNetwork) -> Predictor:
         network.name,
         network.probability,
         metadata.sampling,
-        metadata.weights_sha256,
+        # What was measured of the same weights with other turns is not of this network.
+        metadata.weights_sha256 if metadata.turns == 1 else digest([metadata.weights_sha256, metadata.turns]),
         structures=_own_structures(metadata),
         resampled_to=metadata.resampled_to,
     )

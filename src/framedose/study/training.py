@@ -18,6 +18,7 @@ from framedose.dataset.store import ImageSet
 from framedose.errors import CalibrationError, ConfigurationError, FileFormatError, WeightsError
 from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.registry import Network
+from framedose.networks.turns import Turns
 from framedose.networks.unet import UNetConfig
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata, particle_probability, save_network
 from framedose.provenance import versions
@@ -95,7 +96,7 @@ class TrainingData:
         """Return the validation images."""
         return _brought_to(resample_to, self._stored("validation", classes))
 
-    def area_interval(self, network: Network, *, resample_to: float | None) -> AreaInterval | None:
+    def area_interval(self, network: Network, *, resample_to: float | None, turns: Turns = 1) -> AreaInterval | None:
         """Return the area interval of a network on the validation images; None where they are too few for one."""
         images = self.validation(1, resample_to=resample_to)
         if images.fields < least_frames(AREA_LEVEL):
@@ -103,7 +104,7 @@ class TrainingData:
         probability, masks = [], []
         with torch.inference_mode():
             for frames, labels in validation_batches(images, size=8):
-                probability.append(particle_probability(network, frames).numpy())
+                probability.append(particle_probability(network, frames, turns).numpy())
                 masks.append(labels.numpy().astype(bool))
         return area_interval(np.concatenate(probability), np.concatenate(masks), level=AREA_LEVEL)
 
