@@ -17,7 +17,8 @@ def test_list_names_what_ships(capsys):
     assert "[Å/px]" in head
     assert [row.split()[:2] for row in rows] == [["best", "unet"], ["unet", "unet"], ["msdnet", "msdnet"]]
     size = str(parameter_count(load_network("msdnet").network))
-    assert rows[2].split()[2:] == [size, "0.26", "to", "0.34", "8", "to", "30000"]
+    assert rows[2].split()[2:] == [size, "0.26", "to", "0.34", "8", "to", "30000", "1"]
+    assert [row.split()[-1] for row in rows] == ["2", "1", "1"]
 
 
 def test_show_tells_everything_in_two_forms(tiny_weights, capsys):

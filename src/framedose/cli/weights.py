@@ -37,17 +37,18 @@ weights = App(
 
 @weights.command(name="list")
 def list_weights() -> None:
-    """List the networks that ship, with the pixel sizes and doses of their training."""
+    """List the networks that ship, with the pixel sizes and doses of their training, and how many sides they see."""
     from framedose.networks.registry import parameter_count
     from framedose.networks.weights import SHIPPED, load_network
 
-    print(f"{'name':<8}  {'kind':<6}  parameters  pixel size [Å/px]  dose [e/Å2]")
+    print(f"{'name':<8}  {'kind':<6}  parameters  pixel size [Å/px]  {'dose [e/Å2]':<10}  sides")
     for name in SHIPPED:
         loaded = load_network(name)
         sampling, dose = loaded.metadata.sampling, loaded.metadata.dose
         print(
             f"{name:<8}  {loaded.metadata.network.kind:<6}  {parameter_count(loaded.network):>10}"
-            f"  {f'{sampling.low:g} to {sampling.high:g}':>17}  {dose.low:g} to {dose.high:g}"
+            f"  {f'{sampling.low:g} to {sampling.high:g}':>17}  {f'{dose.low:g} to {dose.high:g}':<11}"
+            f"  {loaded.metadata.turns:>5}"
         )
 
 

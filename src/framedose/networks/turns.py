@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 Turns = Literal[1, 2, 4, 8]
 """Copies of an image: itself; and turned by half; and by quarters; and all of these mirrored."""
 
-# Whether rows and columns change places, and which axes are then reversed. (Exporters know no rotation.)
-_SIDES: tuple[tuple[bool, tuple[int, ...]], ...] = (
-    (False, ()),
+# The others: whether rows and columns change places, and which axes are then reversed. (Exporters know no rotation.)
+_OTHER_SIDES: tuple[tuple[bool, tuple[int, ...]], ...] = (
     (False, (-2, -1)),
     (True, (-2,)),
     (True, (-1,)),
@@ -34,7 +32,10 @@ def mean_over_turns(logits_of: Callable[[Tensor], Tensor], images: Tensor, turns
     turns
         Number of copies.
     """
-    return torch.stack([_seen_from(side, logits_of, images) for side in _SIDES[:turns]]).mean(0)
+    total = logits_of(images)
+    for side in _OTHER_SIDES[: turns - 1]:
+        total = total + _seen_from(side, logits_of, images)
+    return total / turns
 
 
 def _seen_from(side: tuple[bool, tuple[int, ...]], logits_of: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
