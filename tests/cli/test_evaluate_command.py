@@ -232,6 +232,9 @@ def test_labelled_micrographs_are_scored_one_by_one(here, capsys):
     assert main(["evaluate", "panels/lonely.npy", *files[2:], *words[:-1], "other labels"]) == 2
     assert "must hold one label of lonely.npy" in capsys.readouterr().err
     assert not (here / "other labels").exists()
+    assert main(["evaluate", *files, *words[:-1], "other rim", "--rim", "-1"]) == 2
+    assert "--rim must be a number of Å that is not negative, got -1" in capsys.readouterr().err
+    assert not (here / "other rim").exists()
 
 
 @pytest.mark.parametrize(

@@ -152,12 +152,10 @@ def _labelled(
     out: Path,
 ) -> None:
     from framedose.inference.folders import new_folder, refuse_used_folder
-    from framedose.inference.segment import check_options
     from framedose.study.evaluate import load_predictors
     from framedose.study.labelled import evaluate_labelled
     from framedose.study.labels import network_label, number
 
-    check_options(threshold=config.threshold, dose=None, rim=rim)
     refuse_used_folder(out)
     predictors = load_predictors(network)
     with new_folder(out) as folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -137,14 +138,12 @@ def turn_weights(network: str, dataset: Path, *, turns: Literal[1, 2, 4, 8], out
     out
         File to write, .safetensors, and its .json beside it. Must not exist.
     """
-    from framedose.networks.weights import load_network, save_network
-    from framedose.study.training import TrainingData
+    from framedose.networks.weights import load_network
 
     _refuse_taken(out)
     loaded = load_network(network)
-    resample_to = loaded.metadata.resampled_to
-    interval = TrainingData.of(dataset).area_interval(loaded.network, resample_to=resample_to, turns=turns)
-    save_network(out, loaded.network, loaded.metadata.model_copy(update={"turns": turns, "area_interval": interval}))
+    turned = replace(loaded, metadata=loaded.metadata.model_copy(update={"turns": turns}))
+    _save_with_interval(out, turned, dataset)
     print(f"{out}: the mean of {turns} turned copies of an image")
 
 
@@ -170,14 +169,10 @@ def sharpen_weights(network: str, dataset: Path, *, gain: float, middle: float =
         File to write, .safetensors, and its .json beside it. Must not exist.
     """
     from framedose.networks.sharpen import sharpened
-    from framedose.networks.weights import load_network, save_network
-    from framedose.study.training import TrainingData
+    from framedose.networks.weights import load_network
 
     _refuse_taken(out)
-    sharp = sharpened(load_network(network), out.stem, gain=gain, middle=middle)
-    resample_to, turns = sharp.metadata.resampled_to, sharp.metadata.turns
-    interval = TrainingData.of(dataset).area_interval(sharp.network, resample_to=resample_to, turns=turns)
-    save_network(out, sharp.network, sharp.metadata.model_copy(update={"area_interval": interval}))
+    _save_with_interval(out, sharpened(load_network(network), out.stem, gain=gain, middle=middle), dataset)
     print(f"{out}: {gain:g} times the logits, 0.5 where {middle:g} was")
 
 
@@ -216,6 +211,16 @@ def _refuse_taken(out: Path) -> None:
     for made in (out, out.with_suffix(".json")):
         if made.exists():
             raise OutputExistsError(f"--out {str(made)!r} exists. Choose another name.")
+
+
+def _save_with_interval(out: Path, made: LoadedNetwork, dataset: Path) -> None:
+    """Write a network, with the interval of the area as the validation images of a dataset give it for this one."""
+    from framedose.networks.weights import save_network
+    from framedose.study.training import TrainingData
+
+    about = made.metadata
+    interval = TrainingData.of(dataset).area_interval(made.network, resample_to=about.resampled_to, turns=about.turns)
+    save_network(out, made.network, about.model_copy(update={"area_interval": interval}))
 
 
 def _described(loaded: LoadedNetwork) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from framedose.inference.folders import refuse_used_folder, resumable_folder
 from framedose.inference.frame import FrameTask, Job, check_frame, segment_frame
 from framedose.inference.kept import FRAMES, KeptFrame, result_name
 from framedose.inference.results import Outputs, SegmentedFrame, write_results
-from framedose.inference.rim import ATOM_RADIUS
+from framedose.inference.rim import ATOM_RADIUS, check_rim
 from framedose.inference.segment import check_options
 from framedose.inference.tables import check_tables
 from framedose.provenance import file_digest, versions
@@ -99,7 +99,8 @@ def segment_files(
     """
     outputs = outputs or Outputs()
     paths, out = [Path(file) for file in files], Path(out)
-    check_options(threshold=threshold, dose=dose, rim=rim)
+    check_options(threshold=threshold, dose=dose)
+    check_rim(rim)
     _check_outputs(outputs)
     refuse_used_folder(out)
     _refuse_equal_names(paths)

@@ -1,10 +1,20 @@
 """From the hull of the centres of a particle's atoms, which networks are taught, to where the particle ends."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
+from framedose.errors import ConfigurationError
+
 # Half of the distance between neighbours in Au [Å] (lattice parameter 4.078 Å; that of Ag differs by 0.2 %).
 ATOM_RADIUS = 1.44
+
+
+def check_rim(rim: float) -> None:
+    """Raise ConfigurationError unless ``rim`` is a width [Å]."""
+    if not (math.isfinite(rim) and rim >= 0):
+        raise ConfigurationError(f"--rim must be a number of Å that is not negative, got {rim}.")
 
 
 def with_rim(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from framedose.errors import CalibrationError, ConfigurationError
 from framedose.inference.particles import Particle, find_particles
 from framedose.inference.predict import predict
-from framedose.inference.rim import ATOM_RADIUS
+from framedose.inference.rim import ATOM_RADIUS, check_rim
 from framedose.micrograph import Micrograph
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def segment(
     >>> result.area_nm2, result.warnings  # doctest: +SKIP
     (12.4, ())
     """
-    check_options(threshold=threshold, dose=dose, rim=rim)
+    check_options(threshold=threshold, dose=dose)
+    check_rim(rim)
     micrograph = _micrograph(image, sampling=sampling, dose=dose)
     if isinstance(network, str | Path):
         from framedose.networks.weights import load_network  # Loads torch.
@@ -139,14 +140,12 @@ def segmentation_of(
     return Segmentation(probability, mask, area, interval, fraction, sampling, warnings)
 
 
-def check_options(*, threshold: float, dose: float | None, rim: float = 0.0) -> None:
-    """Raise ConfigurationError unless ``threshold`` is between 0 and 1, ``dose`` positive and ``rim`` not negative."""
+def check_options(*, threshold: float, dose: float | None) -> None:
+    """Raise ConfigurationError unless ``threshold`` lies between 0 and 1 and ``dose`` is positive."""
     if not 0 < threshold < 1:
         raise ConfigurationError(f"--threshold must lie between 0 and 1, both excluded, got {threshold}.")
     if dose is not None and not (math.isfinite(dose) and dose > 0):
         raise ConfigurationError(f"--dose must be a positive number of electrons per Å2 and frame, got {dose}.")
-    if not (math.isfinite(rim) and rim >= 0):
-        raise ConfigurationError(f"--rim must be a number of Å that is not negative, got {rim}.")
 
 
 def _micrograph(image: Micrograph | npt.NDArray[Any], *, sampling: float | None, dose: float | None) -> Micrograph:

@@ -13,7 +13,7 @@ from framedose.errors import ConfigurationError, ImageError
 from framedose.evaluation.limits import percentile_interval, resampled_means
 from framedose.evaluation.objects import boundary_error, false_objects, particles_found
 from framedose.files import read
-from framedose.inference.rim import ATOM_RADIUS
+from framedose.inference.rim import ATOM_RADIUS, check_rim
 from framedose.inference.tables import write_rows
 from framedose.metrics import overlap
 from framedose.micrograph import Micrograph
@@ -116,10 +116,11 @@ def evaluate_labelled(
     Raises
     ------
     ConfigurationError
-        If an image has no label.
+        If an image has no label, or the rim is negative.
     ImageError
         If image and label differ in shape.
     """
+    check_rim(rim)
     pairs = [(path, label_of(path, labels)) for path in images]
     frames = [read(path, sampling=sampling)[0] for path, _ in pairs]
     truths = [_truth(label, frame) for (_, label), frame in zip(pairs, frames, strict=True)]
