@@ -1,8 +1,9 @@
 """F1 of networks on simulated specimens that no training set holds, at rising dose, and their false area without one.
 
-Four series with the field and pixels of the preset ``general``: specimens as varied as those of its training; those of
-the paper, on their zone axis on the support; of these the particles of 2 to 6 nm alone; and the paper's replica of its
-experiment (A.4). The last line is JSON.
+Series with the field and pixels of the preset ``general``: specimens as varied as those of its training; those of the
+paper, on their zone axis on the support; of these the particles of 2 to 6 nm alone; the paper's replica of its
+experiment (A.4); and specimens as varied as the first in fields of 9 nm, twice as wide, which hold more particles as
+frames of a microscope do. The last line is JSON.
 
     python benchmarks/shipped.py
 """
@@ -60,6 +61,10 @@ def series(structures: int) -> dict[str, Part]:
         "on zone": (papers, Split("shipped on zone", kinds, len(DOSES), DOSES)),
         "2 to 6 nm": (changed(papers, {"radius": {"low": 10.0}}), Split("shipped 2 to 6 nm", kinds, len(DOSES), DOSES)),
         "replica": (replica, Split("shipped replica", split.kinds, len(DOSES), DOSES)),
+        "wide fields": (
+            changed(recipe, {"max_particles": 10}).model_copy(update={"gpts": 2 * recipe.gpts}),
+            Split("shipped wide fields", kinds, len(DOSES), DOSES),
+        ),
     }
 
 

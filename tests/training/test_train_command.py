@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from framedose.cli import main
+from framedose.inference.batch import segment_files
 from framedose.networks.weights import load_network
 from framedose.study.predictors import load_predictor
 
@@ -78,8 +80,18 @@ def test_a_turned_network_sees_images_from_several_sides(dataset, tmp_path, caps
     # An evaluation does not take the one for the other, though their weights are the same.
     assert turned.metadata.weights_sha256 == once.metadata.weights_sha256
     assert load_predictor(str(out)).sha256 != load_predictor(network).sha256
+    # Nor does a process that has segmented with the one, when the other takes its place under its name.
+    frame = tmp_path / "frame.npy"
+    np.save(frame, images[0])
+    middle = float(np.median(once.probability(images)))
+    options = {"network": network, "sampling": once.sampling, "threshold": middle, "rim": 0.0}
+    before = segment_files([frame], out=tmp_path / "before", **options)[0].fraction
+    out.with_suffix(".json").replace(Path(network).with_suffix(".json"))
+    after = segment_files([frame], out=tmp_path / "after", **options)[0].fraction
+    assert (before, after) == (0.5, (found >= middle).mean())
+    assert after != before
     # Who trains on with it trains the network itself.
-    assert train(dataset, tmp_path / "on", "--start-from", str(out)) == 0
+    assert train(dataset, tmp_path / "on", "--start-from", network) == 0
     assert load_network(tmp_path / "on" / "unet.safetensors").metadata.turns == 1
 
 

@@ -231,6 +231,8 @@ def test_joined_datasets_are_shown_whole_once_an_epoch_and_cropped():
     assert len(places) > 10
     again, _ = joined.load(samples, seed=5)
     assert torch.equal(again, images)
+    # A batch is cropped to its own smallest image: one of large ones alone is not cropped.
+    assert [joined.load([one], seed=5)[0].shape[1:] for one in samples[:2]] == [(6, 8), (9, 12)]
 
 
 def test_a_training_on_joined_datasets_resumes_to_the_same_bits(squares, tmp_path):

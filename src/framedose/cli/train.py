@@ -34,7 +34,8 @@ def train(
 ) -> None:
     """Train a network on a dataset of "framedose simulate", or on several, or go on with it.
 
-    Of several datasets the training images are mixed, the larger ones cropped; those to validate on are of the first.
+    Of several datasets the training images are mixed, those of a batch cropped to its smallest; those to validate on
+    are of the first.
     A training that was stopped, at any moment, goes on where it was when the same command is given again, and ends
     with the same weights. Every setting can be changed on the command line by its dotted name, network.… or
     training.…, or in a YAML file. Under torchrun the processes share each batch.

@@ -126,7 +126,7 @@ def segment_files(
     with resumable_folder(out, settings, kept=FRAMES) as folder:
         job = Job(
             network=str(Path(network).absolute()) if Path(network).suffix else str(network),
-            weights_sha256=loaded.metadata.weights_sha256,
+            identity=loaded.metadata.identity,
             threshold=threshold,
             rim=rim,
             sampling=sampling,

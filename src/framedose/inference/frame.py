@@ -23,8 +23,8 @@ class Job:
 
     network: str
     """Shipped name, or absolute path."""
-    weights_sha256: str
-    """Which weights these are: a worker keeps those of a path until others come."""
+    identity: str
+    """Which network that is: a worker keeps the one of a path until another comes."""
     threshold: float
     rim: float
     """Of each particle, outside of its outer atoms' centres [Å]."""
@@ -80,11 +80,11 @@ def _open(path: str, sha256: str, sampling: float | None, allow_unequal: bool) -
 
 
 def _network(job: Job) -> LoadedNetwork:
-    return _load(job.network, job.weights_sha256)
+    return _load(job.network, job.identity)
 
 
 @lru_cache(maxsize=1)
-def _load(network: str, sha256: str) -> LoadedNetwork:
+def _load(network: str, identity: str) -> LoadedNetwork:
     from framedose.networks.weights import load_network  # Loads torch, for which a wrong file name need not wait.
 
     return load_network(network)

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from framedose.area_interval import AreaInterval
 from framedose.atomic import write_aside, write_json
-from framedose.config import Range, Settings, read_json
+from framedose.config import Range, Settings, digest, read_json
 from framedose.errors import ImageError, WeightsError
 from framedose.networks.preprocess import normalise, probability_of
 from framedose.networks.registry import Network, NetworkConfig, build_network, parameter_count
@@ -60,6 +60,11 @@ class WeightsMetadata(Settings):
     """Configuration, seed, versions and hashes of what the weights were made from."""
     weights_sha256: str = ""
     """Hash of the safetensors file."""
+
+    @property
+    def identity(self) -> str:
+        """Hash of what predicts: the weights, and from how many sides they see an image."""
+        return self.weights_sha256 if self.turns == 1 else digest([self.weights_sha256, self.turns])
 
     @property
     def datasets(self) -> list[Any]:

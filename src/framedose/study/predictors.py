@@ -114,8 +114,7 @@ def predictor_of(network: LoadedNetwork) -> Predictor:
         network.name,
         network.probability,
         metadata.sampling,
-        # What was measured of the same weights with other turns is not of this network.
-        metadata.weights_sha256 if metadata.turns == 1 else digest([metadata.weights_sha256, metadata.turns]),
+        metadata.identity,
         structures=_own_structures(metadata),
         resampled_to=metadata.resampled_to,
     )

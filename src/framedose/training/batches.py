@@ -85,12 +85,12 @@ class StoredImages:
 
 
 class JoinedImages:
-    """Images of several datasets as those of one; the larger ones are cropped, at random places, to the smallest size.
+    """Images of several datasets as those of one; those of a batch are cropped, at random places, to its smallest.
 
     Parameters
     ----------
     parts
-        At least one. Epoch e shows every field of all of them once.
+        At least one. Epoch e shows every field of all of them once. In a batch of one none is cropped.
     """
 
     def __init__(self, parts: Sequence[Images]) -> None:
@@ -106,14 +106,13 @@ class JoinedImages:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Pixels (y, x) of an image."""
-        y, x = zip(*(part.size for part in self._parts), strict=True)
-        return min(y), min(x)
+        """Pixels (y, x) of the smallest image."""
+        return _smallest(self._parts)
 
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x); ``seed`` is for new noise and the places of the crops."""
-        size = self.size
         places = np.searchsorted(self._ends, [sample.index for sample in samples], side="right")
+        size = _smallest([self._parts[place] for place in places])
         images: list[Tensor] = []
         labels: list[Tensor] = []
         for position, (place, sample) in enumerate(zip(places.tolist(), samples, strict=True)):
@@ -125,6 +124,11 @@ class JoinedImages:
             images.append(image[0][window])
             labels.append(label[0][window])
         return torch.stack(images), torch.stack(labels)
+
+
+def _smallest(parts: Sequence[Images]) -> tuple[int, int]:
+    y, x = zip(*(part.size for part in parts), strict=True)
+    return min(y), min(x)
 
 
 def random_window(shape: tuple[int, ...], size: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice]:
