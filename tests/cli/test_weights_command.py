@@ -17,8 +17,8 @@ def test_list_names_what_ships(capsys):
     assert "[Å/px]" in head
     assert [row.split()[:2] for row in rows] == [["best", "unet"], ["unet", "unet"], ["msdnet", "msdnet"]]
     size = str(parameter_count(load_network("msdnet").network))
-    assert rows[2].split()[2:] == [size, "0.26", "to", "0.34", "8", "to", "30000", "1"]
-    assert [row.split()[-1] for row in rows] == ["2", "1", "1"]
+    assert rows[2].split()[2:] == [size, "0.26", "to", "0.34", "8", "to", "30000", "2"]
+    assert [row.split()[-1] for row in rows] == ["2", "1", "2"]
 
 
 def test_show_tells_everything_in_two_forms(tiny_weights, capsys):
@@ -29,8 +29,8 @@ def test_show_tells_everything_in_two_forms(tiny_weights, capsys):
     assert list(said) == list(exact)
     assert said["network"]["layers"] == exact["network"]["layers"] == load_network("msdnet").metadata.network.layers
     assert said["provenance"]["dataset"]["conditions"]["dose"] == {"low": 8, "high": 30000, "scale": "log"}
-    assert said["provenance"]["curves"]["step"].startswith("600, 1200")
-    assert exact["provenance"]["curves"]["step"][:2] == [600, 1200]
+    assert said["provenance"]["curves"]["step"].startswith("2400, 4800")
+    assert exact["provenance"]["curves"]["step"][:2] == [2400, 4800]
     assert main(["weights", "show", str(tiny_weights())]) == 0
     assert "width: 2" in capsys.readouterr().out
 
