@@ -61,7 +61,7 @@ MSDNET: dict[str, dict[str, Any]] = {
     "msdnet, 24 layers": {"network": {"layers": 24}},
     "msdnet, local normalisation (50 Å)": {"network": {"normalise_window": 165}},
 }
-# The former ``best`` (16 channels) before it saw one pixel size only, from drawn weights, less one ingredient.
+# A former ``best`` (16 channels), before it saw one pixel size only, from drawn weights, less one ingredient.
 _BEST: dict[str, Any] = {
     "network": {"width": 16},
     "training": {"particle_weight": 1.5, "resample_to": None, "disturb": {"background": 0.25, "coarse_share": 0.15}},

@@ -83,9 +83,10 @@ def main() -> None:
         write(folder / "huge.tif", arguments.side, 1)
         msdnet, once = load_network("msdnet"), folder / "once.safetensors"
         save_network(once, msdnet.network, msdnet.metadata.model_copy(update={"turns": 1}))
+        weights = {name: name for name in SHIPPED} | {"msdnet, one side": str(once)}
         huge = {}
-        for network, weights in [*zip(SHIPPED, SHIPPED, strict=True), ("msdnet, one side", str(once))]:
-            huge[network] = segment(folder / "huge.tif", weights, folder / f"huge-{network}", None)
+        for network, source in weights.items():
+            huge[network] = segment(folder / "huge.tif", source, folder / f"huge-{network}", None)
             print(
                 f"{arguments.side} x {arguments.side}, {network}: {huge[network][0]:.1f} s, {huge[network][1]:.0f} MB",
                 flush=True,

@@ -2,8 +2,8 @@
 
 Series with the field and pixels of the preset ``general``: specimens as varied as those of its training; those of the
 paper, on their zone axis on the support; of these the particles of 2 to 6 nm alone; the paper's replica of its
-experiment (A.4); and specimens as varied as the first in fields of 9 nm, twice as wide, which hold more particles as
-frames of a microscope do. The last line is JSON.
+experiment (A.4); and specimens as varied as the first in fields twice as wide, 8 to 11 nm, which hold more particles
+as frames of a microscope do. The last line is JSON.
 
     python benchmarks/shipped.py
 """
@@ -51,26 +51,29 @@ def series(structures: int) -> dict[str, Part]:
     """Return the recipe and the split of each series."""
     recipe = study_config("general").dataset
     on_zone = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1}
-    papers = changed(recipe, on_zone)
+    papers = changed(recipe, specimen=on_zone)
     kinds = make_kinds(structures, structures // 2, structures // 2)
     # Its particles lie in the view as a whole, which larger ones cannot.
-    small = changed(recipe, {"radius": {"high": 15.0}})
+    small = changed(recipe, specimen={"radius": {"high": 15.0}})
     replica, split = named_series("replica", small, structures=structures, supports=structures // 2)
     return {
         "varied": (recipe, Split("shipped varied", kinds, len(DOSES), DOSES)),
         "on zone": (papers, Split("shipped on zone", kinds, len(DOSES), DOSES)),
-        "2 to 6 nm": (changed(papers, {"radius": {"low": 10.0}}), Split("shipped 2 to 6 nm", kinds, len(DOSES), DOSES)),
+        "2 to 6 nm": (
+            changed(papers, specimen={"radius": {"low": 10.0}}),
+            Split("shipped 2 to 6 nm", kinds, len(DOSES), DOSES),
+        ),
         "replica": (replica, Split("shipped replica", split.kinds, len(DOSES), DOSES)),
         "wide fields": (
-            changed(recipe, {"max_particles": 10}).model_copy(update={"gpts": 2 * recipe.gpts}),
+            changed(recipe, specimen={"max_particles": 10}, gpts=2 * recipe.gpts),
             Split("shipped wide fields", kinds, len(DOSES), DOSES),
         ),
     }
 
 
-def changed(recipe: DatasetRecipe, specimen: dict[str, Any]) -> DatasetRecipe:
-    """Return the recipe with other specimens."""
-    return DatasetRecipe.model_validate(merged(recipe.model_dump(), {"specimen": specimen}))
+def changed(recipe: DatasetRecipe, **values: Any) -> DatasetRecipe:
+    """Return the recipe with other values."""
+    return DatasetRecipe.model_validate(merged(recipe.model_dump(), values))
 
 
 def made(part: Part, label: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -125,10 +125,12 @@ def _evaluated(
     config: StudyConfig, folder: Path, name: str, network: LoadedNetwork, series: StoredSeries, clock: _Clock
 ) -> NetworkResult:
     """Stage 5, for one network; what was measured is kept, the statistics on it are made anew."""
-    made_from = {"series": series.made_from, "network": network.metadata.weights_sha256}
+    predictor = predictor_of(network)
+    made_from = {"series": series.made_from, "network": predictor.sha256}
     stage = partial(clock.stage, f"evaluation {name}")
-    predict = predictor_of(network).predict
-    measured = measured_once(folder, name, predict, series, made_from, config.evaluation.threshold, stage=stage)
+    measured = measured_once(
+        folder, name, predictor.predict, series, made_from, config.evaluation.threshold, stage=stage
+    )
     return summarise(measured, config.evaluation, seed=config.seed)
 
 
