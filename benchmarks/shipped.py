@@ -1,9 +1,10 @@
 """F1 of networks on simulated specimens that no training set holds, at rising dose, and their false area without one.
 
-Series with the field and pixels of the preset ``general``: specimens as varied as those of its training; those of the
-paper, on their zone axis on the support; of these the particles of 2 to 6 nm alone; the paper's replica of its
-experiment (A.4); and specimens as varied as the first in fields twice as wide, 8 to 11 nm, which hold more particles
-as frames of a microscope do. The last line is JSON.
+Series with the field and pixels of the preset ``general``: specimens as varied as those of its training, in profile on
+thin supports; those of the paper, on their zone axis on the support; of these the particles of 2 to 6 nm alone; the
+paper's replica of its experiment (A.4); specimens as varied as the first in fields twice as wide, 8 to 11 nm, which
+hold more particles as frames of a microscope do; specimens on supports of 50 to 100 Å, all crystalline; and such on
+thin ones in plan view. The last line is JSON.
 
     python benchmarks/shipped.py
 """
@@ -49,7 +50,8 @@ def main() -> None:
 
 def series(structures: int) -> dict[str, Part]:
     """Return the recipe and the split of each series."""
-    recipe = study_config("general").dataset
+    thin_profile = {"plan_view_share": 0.0, "thickness": {"high": 50.0}}
+    recipe = changed(study_config("general").dataset, specimen=thin_profile)
     on_zone = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1}
     papers = changed(recipe, specimen=on_zone)
     kinds = make_kinds(structures, structures // 2, structures // 2)
@@ -67,6 +69,14 @@ def series(structures: int) -> dict[str, Part]:
         "wide fields": (
             changed(recipe, specimen={"max_particles": 10}, gpts=2 * recipe.gpts),
             Split("shipped wide fields", kinds, len(DOSES), DOSES),
+        ),
+        "thick supports": (
+            changed(recipe, specimen={"free_share": 0.0, "thickness": {"low": 50.0, "high": 100.0}}),
+            Split("shipped thick supports", kinds, len(DOSES), DOSES),
+        ),
+        "plan view": (
+            changed(recipe, specimen={"free_share": 0.0, "plan_view_share": 1.0}),
+            Split("shipped plan view", kinds, len(DOSES), DOSES),
         ),
     }
 

@@ -126,7 +126,8 @@ def path(name: str) -> None:
 
 def atoms(axes: Axes, of: DatasetRecipe, specimen: Specimen) -> None:
     """Draw the atoms in the view and the outline of each particle."""
-    colours = {"Au": ORANGE, "Ce": BLUE, "O": SKY, "C": "0.6"}
+    # Gold last, over what it lies before or behind.
+    colours = {"C": "0.6", "O": SKY, "Ce": BLUE, "Au": ORANGE}
     first, last = (of.extent - of.view[1]) / 2, (of.extent + of.view[1]) / 2
     for element, colour in colours.items():
         x, y, _ = specimen.atoms.positions[specimen.atoms.symbols == element].T
@@ -137,22 +138,23 @@ def atoms(axes: Axes, of: DatasetRecipe, specimen: Specimen) -> None:
 
 
 def specimen(name: str) -> None:
-    """Specimens: the paper's, several particles, any orientation on carbon; and how a mask is made."""
+    """Specimens: the paper's, several particles, plan view, any orientation on carbon; and how a mask is made."""
     kinds = {
         "Au on CeO₂, near its zone axis": {},
         "several particles": {"max_particles": 4, "whole": False, "radius": {"low": 6.0, "high": 8.0}},
+        "in plan view": {"plan_view_share": 1.0},
         "free, on a carbon film with an edge": {"free_share": 1.0, "film_share": 1.0},
     }
-    figure = Figure(figsize=(11.5, 3.1), layout="constrained")
-    axes = figure.subplots(1, 4)
+    figure = Figure(figsize=(14.4, 3.1), layout="constrained")
+    axes = figure.subplots(1, 5)
     for one, (title, changes) in zip(axes, kinds.items(), strict=False):
         of = recipe(**changes)
         atoms(one, of, make_specimen(of, 9, Split("picture", make_kinds(1, 0, 0), 1), 0))
         one.set_title(title, fontsize=9)
     of = recipe()
     made = make_specimen(of, 9, Split("picture", make_kinds(1, 0, 0), 1), 0)
-    show(axes[3], mask_of(of, lens(of).sampling, made.hulls, ()), "the mask of the first", cmap="gray")
-    axes[2].legend(*axes[2].get_legend_handles_labels(), loc="lower right", fontsize=7, markerscale=3, framealpha=1)
+    show(axes[4], mask_of(of, lens(of).sampling, made.hulls, ()), "the mask of the first", cmap="gray")
+    axes[3].legend(*axes[3].get_legend_handles_labels(), loc="lower right", fontsize=7, markerscale=3, framealpha=1)
     save(figure, name)
 
 

@@ -230,6 +230,67 @@ def test_any_orientation_is_used_off_the_zone_axis(varied):
     assert np.std(cosines) > 0.015
 
 
+PLAN = VARIED.model_copy(
+    update={"free_share": 0.0, "film_share": 0.0, "plan_view_share": 1.0, "max_tilt": 0.0, "on_zone_share": 0.5}
+)
+
+
+@pytest.fixture(scope="module")
+def plan_views():
+    return [specimen(index, PLAN) for index in range(24)]
+
+
+def test_particles_in_plan_view_lie_before_or_behind_the_plate_by_the_gap(plan_views):
+    sides = set()
+    for found in plan_views:
+        assert found.drawn["plan_view"] == 1
+        particle = found.atoms.get_tags() == 1
+        gold, plate = found.atoms.positions[particle, 2], found.atoms.positions[~particle, 2]
+        before = gold.max() < plate.min()
+        sides.add(before)
+        assert before or gold.min() > plate.max()
+        # Cut at any height off the zone axis, the plate's last atoms lie up to a plane's distance below its surface.
+        apart = plate.min() - gold.max() if before else gold.min() - plate.max()
+        assert -1e-6 <= apart - found.drawn["gap"] < (1e-5 if found.drawn["on_zone"] else 1.0)
+        assert found.drawn["thickness"] - 3.2 < np.ptp(plate) <= found.drawn["thickness"] + 1e-5
+        alone = found.atoms.copy()
+        alone.pbc = False
+        assert neighbor_list("d", alone, 2.5).min() > 2.19
+    assert sides == {True, False}
+
+
+def test_plate_in_plan_view_bears_every_particle_and_may_end_beyond_them(plan_views):
+    covered = []
+    for found in plan_views:
+        (plate,) = found.support_hulls
+        inside = rasterise([plate], (0, 0), 0.2, (255, 255))
+        # The middle of the corners lies up to 2 Å from that of the atoms.
+        near = binary_dilation(inside, np.ones((21, 21)))
+        for y, x in (np.round(hull.mean(axis=0) / 0.2).astype(int) for hull in found.hulls):
+            beyond_the_cell = min(y, x) < 2 or max(y, x) > 252
+            assert beyond_the_cell or near[y, x]
+        covered.append(inside[8:-8, 8:-8].mean())
+    assert min(covered) < 0.9
+    assert np.sum(np.array(covered) > 0.99) >= 3
+
+
+def test_plan_view_on_zone_shows_gold_along_111(plan_views):
+    """The planes of the interface lie across the beam: heights of a perfect crystal are whole layers apart."""
+    config = PLAN.model_copy(update={"on_zone_share": 1.0, "max_particles": 1, "twinned_share": 0.0})
+    for index in range(4):
+        found = specimen(index, config)
+        layers = np.unique(found.atoms.positions[found.atoms.numbers == 79, 2].round(5))
+        assert np.diff(layers) == pytest.approx(np.full(len(layers) - 1, 4.08 / np.sqrt(3)), abs=1e-4)
+
+
+def test_share_of_plan_views_is_that_of_the_supported_fields():
+    half = VARIED.model_copy(update={"plan_view_share": 0.5})
+    drawn = [specimen(index, half).drawn for index in range(40)]
+    supported = [values["plan_view"] for values in drawn if values["thickness"] > 0]
+    assert 0.25 < np.mean(supported) < 0.75
+    assert not any(values["plan_view"] for values in drawn if values["thickness"] == 0)
+
+
 def test_bare_support_is_in_the_cell_however_large_its_particle():
     large = VARIED.model_copy(update={"radius": Range(low=20, high=25), "free_share": 0.0, "film_share": 0.0})
     for index in range(20):

@@ -56,12 +56,15 @@ class SpecimenConfig(Settings):
     free_share: float = Field(0.0, ge=0, le=1)
     """Share of the fields without the crystalline support; their particles have any orientation and are not cut."""
     thickness: Range = Range(low=20.0, high=50.0)
-    """Extent of the support along the beam [Å]."""
+    """Extent of the support along the beam [Å], in plan view too."""
     gap: Range = Range(low=2.2, high=2.6)
     """Distance between the last plane of the support and the first of the particle [Å]."""
     on_zone_share: float = Field(1.0, ge=0, le=1)
-    """Share of the supported fields in which particle and support have their zone axes along the beam and their planes
-    at the interface; in the others both crystals have any orientation."""
+    """Share of the supported fields in which particle and support have their planes at the interface and their zone
+    axes in it, along the beam in profile; in the others both crystals have any orientation."""
+    plan_view_share: float = Field(0.0, ge=0, le=1)
+    """Share of the supported fields in plan view: particles before or behind a plate of the support, its surface across
+    the beam, with an edge anywhere beyond them. The others are in profile, their interface along the beam."""
     max_tilt: float = Field(3.0, ge=0, le=20)
     """Largest tilt of the specimen off the zone axis [degree]."""
     film: Range = Range(low=20.0, high=50.0)

@@ -28,6 +28,12 @@ _APART = 2.0
 # Atoms farther from each other than this belong to different particles [Å]; metals' bonds are up to 3.5.
 _BOND = 4.0
 
+# Rotations that turn the normal of the interface from y to along the beam, and to against it.
+_FLAT = (
+    np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]),
+    np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
+)
+
 Make = Callable[[np.random.Generator], tuple[float, Atoms]]
 
 
@@ -77,21 +83,37 @@ def _drawn(
     crystal = config.crystal_support()
     free = crystal is None or rng.random() < config.free_share
     on_zone = not free and rng.random() < config.on_zone_share
-    make = partial(_particle, config, free=free, on_zone=on_zone)
+    # No draw where none is asked for: specimens of the same seed stay the same.
+    plan = not free and config.plan_view_share > 0 and rng.random() < config.plan_view_share
+    lay = _FLAT[int(rng.integers(2))] if plan else np.eye(3)
+    make = partial(_particle, config, free=free, on_zone=on_zone, lay=lay)
     radius, first = _fitting_particle(config, view, make, turn, rng)
-    particles = _group(first, int(rng.integers(1, config.max_particles + 1)), make, free, extent, rng)
-    drawn = {"radius": radius, "on_zone": float(on_zone), "thickness": 0.0, "gap": 0.0}
+    particles = _group(first, int(rng.integers(1, config.max_particles + 1)), make, free or plan, extent, rng)
+    drawn = {"radius": radius, "on_zone": float(on_zone), "plan_view": float(plan), "thickness": 0.0, "gap": 0.0}
     if crystal is None or free:
         return particles, Atoms(), drawn
     drawn |= {"thickness": config.thickness.draw(rng), "gap": config.gap.draw(rng)}
     # From the base of the particle the support must reach every corner of the cell, wherever the view is placed.
-    support = slab(crystal, drawn["thickness"], 1.5 * extent, None if on_zone else _any_orientation(rng), rng)
+    orientation = None if on_zone else _any_orientation(rng)
+    support = slab(crystal, drawn["thickness"], 1.5 * extent, orientation, rng, plate=plan)
+    support.positions = support.positions @ lay.T
     for particle in particles:
-        particle.positions[:, 1] += drawn["gap"]
-    return particles, support, drawn
+        particle.positions += drawn["gap"] * lay[:, 1]
+    return particles, _with_edge(support, particles, extent, rng) if plan else support, drawn
 
 
-def _particle(config: SpecimenConfig, rng: np.random.Generator, *, free: bool, on_zone: bool) -> tuple[float, Atoms]:
+def _with_edge(plate: Atoms, particles: list[Atoms], extent: float, rng: np.random.Generator) -> Atoms:
+    """Return the plate up to a straight edge, in any direction, anywhere beyond the middle of every particle."""
+    angle = rng.uniform(0, 2 * np.pi)
+    across = np.array([np.cos(angle), np.sin(angle), 0.0])
+    innermost = max(float(particle.positions.mean(axis=0) @ across) for particle in particles)
+    edge = innermost + rng.uniform(0, 1) * extent
+    return plate[plate.positions @ across <= edge]
+
+
+def _particle(
+    config: SpecimenConfig, rng: np.random.Generator, *, free: bool, on_zone: bool, lay: Array
+) -> tuple[float, Atoms]:
     for _ in range(_TRIES):
         radius = config.radius.draw(rng)
         turn = None if on_zone else _any_orientation(rng)
@@ -102,6 +124,7 @@ def _particle(config: SpecimenConfig, rng: np.random.Generator, *, free: bool, o
             unit, config.crystal(), radius, config.facet_variation, turn, rng, cut=not free, twinned=twinned
         )
         # The smallest can be one atom, or a layer that is seen from its edge, which are no particle.
+        particle.positions = particle.positions @ lay.T
         with suppress(SpecimenError):
             projected_hull(particle.positions)
             return radius, particle
@@ -141,17 +164,17 @@ def _group(
     first: Atoms,
     count: int,
     make: Make,
-    free: bool,
+    anywhere: bool,
     extent: float,
     rng: np.random.Generator,
 ) -> list[Atoms]:
-    """Add particles beside the first, along the interface or, where there is none, anywhere in the plane."""
+    """Add particles beside the first, along the interface or, where they may lie anywhere, anywhere in the plane."""
     group, hulls = [first], [projected_hull(first.positions)]
     for _ in range(count - 1):
         _, particle = make(rng)
         for _ in range(_PLACES):
             x, y = rng.uniform(-extent / 2, extent / 2, 2)
-            shift = np.array([x, y if free else 0.0, 0.0])
+            shift = np.array([x, y if anywhere else 0.0, 0.0])
             hull = projected_hull(particle.positions + shift)
             if not any(overlapping(hull, other, _APART) for other in hulls):
                 particle.positions += shift

@@ -93,7 +93,15 @@ def _crystal_file(name: str, lattice_constant: float | None) -> Atoms:
     return unit
 
 
-def slab(support: Support, thickness: float, reach: float, turn: Array | None, rng: np.random.Generator) -> Atoms:
+def slab(
+    support: Support,
+    thickness: float,
+    reach: float,
+    turn: Array | None,
+    rng: np.random.Generator,
+    *,
+    plate: bool = False,
+) -> Atoms:
     """Build a slab below y = 0, its zone axis along z and its surface plane at y = 0.
 
     In half of the cases the crystal is turned by 180 degrees about the surface normal, so that particle and support
@@ -104,14 +112,16 @@ def slab(support: Support, thickness: float, reach: float, turn: Array | None, r
     support
         What it is made of.
     thickness
-        Extent along the beam (z) [Å].
+        Extent along the beam (z) [Å]; of a plate, below its surface (-y).
     reach
-        The slab fills -reach <= x < reach and -reach <= y <= 0 [Å].
+        The slab fills -reach <= x < reach and -reach <= y <= 0 [Å]; a plate -reach <= x, z < reach.
     turn
         Rotation (3, 3) from crystal to specimen axes for a slab of any other orientation, cut at y = 0 wherever that
         falls; the zone axis and the plane of ``support`` if None.
     rng
         Source of the position of the lattice in the plane, of the height of the beam side, and of the twin.
+    plate
+        Whether it is thin below its surface, and not along z.
 
     Returns
     -------
@@ -125,9 +135,13 @@ def slab(support: Support, thickness: float, reach: float, turn: Array | None, r
             turn = np.diag([-1.0, 1.0, -1.0]) @ turn
     # Anywhere in the plane: by more than a unit cell of any crystal.
     origin = np.array([rng.uniform(0, 30), -top, rng.uniform(0, 30)])
-    offset = rng.uniform(-0.25, 0.25) * thickness
-    low = np.array([-reach, -reach, offset - thickness / 2])
     # Rounding must not lose the highest plane.
-    high = np.array([reach, 1e-6, offset + thickness / 2])
+    highest = 1e-6
+    if plate:
+        low, high = np.array([-reach, -thickness, -reach]), np.array([reach, highest, reach])
+    else:
+        offset = rng.uniform(-0.25, 0.25) * thickness
+        low = np.array([-reach, -reach, offset - thickness / 2])
+        high = np.array([reach, highest, offset + thickness / 2])
     positions, numbers = lattice_in_box(support.unit, turn, low, high, origin)
     return Atoms(numbers=numbers, positions=positions)
