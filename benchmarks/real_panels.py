@@ -1,11 +1,13 @@
 """F1 of the shipped networks on real Au and Ag panels that were labelled by hand and never trained on.
 
 Of each panel as a whole; and the mean over its particles, each with that part of the mask which touches it and is
-nearer to it than to any other.
+nearer to it than to any other. Then what the networks call particle on real frames that hold no metal.
 
 The panels (8 bit, resampled pictures out of notebooks, particles on carbon) come from
-github.com/ScottLabUCB/HRTEM-Generalization. Their folder ``scottlab_hrtem_generalization`` is looked for in
-FRAMEDOSE_REAL_DATA, else in ``../shared/data`` beside the project. The last line is JSON.
+github.com/ScottLabUCB/HRTEM-Generalization, a rod of SnO2 on carbon from github.com/filipecosta90/im2model_app, soot
+from github.com/ucam-ceb-como/HRTEMFringeMapping. Their folders ``scottlab_hrtem_generalization``, ``im2model_SnO2``
+and ``ucam_soot`` are looked for in FRAMEDOSE_REAL_DATA, else in ``../shared/data`` beside the project. The last line is
+JSON.
 
     python benchmarks/real_panels.py --out real-panels
 """
@@ -14,9 +16,11 @@ import argparse
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from matplotlib.figure import Figure
 from scipy import ndimage
 
@@ -24,6 +28,7 @@ from framedose.evaluation.objects import LEAST_AREA
 from framedose.files import read
 from framedose.inference.segment import segment
 from framedose.metrics import overlap
+from framedose.micrograph import Micrograph
 from framedose.networks.weights import SHIPPED, load_network
 
 # Å/px of the panels as they are, from their description: the Ag ones were drawn larger.
@@ -72,13 +77,33 @@ def main() -> None:
     for what, values in (("mean", means), ("mean of Au", golden), ("particles", each)):
         print(what.ljust(12), *(f"{value:12.3f}" for value in values))
 
+    print("\ncalled particle where there is no metal [%]")
+    false = []
+    for micrograph in without_metal(data):
+        found = [segment(micrograph, network, threshold=threshold).mask for network, threshold in columns]
+        false.append([100 * float(mask.mean()) for mask in found])
+        print(micrograph.origin.ljust(12), *(f"{value:12.2f}" for value in false[-1]))
+        titles = [
+            f"{network.name}, {threshold}: {value:.2f} %"
+            for (network, threshold), value in zip(columns, false[-1], strict=True)
+        ]
+        draw(arguments.out / f"{micrograph.origin}.png", micrograph.image, np.zeros_like(found[0]), found, titles)
+
     def by_network(values: Iterable[float]) -> dict[str, float]:
         names = (f"{network.name}_{threshold}" for network, threshold in columns)
         return {name: round(float(value), 4) for name, value in zip(names, values, strict=False)}
 
     counts = {"panels": len(labels), "particles": sum(len(panel[0]) for panel in particles)}
     found = {"f1": by_network(means), "f1_au": by_network(golden), "f1_per_particle": by_network(each)}
+    found |= {"false_percent": by_network(np.max(false, axis=0))}
     print(json.dumps(counts | found | {"f1_all_particle": round(means[-1], 4)}))
+
+
+def without_metal(data: Path) -> list[Micrograph]:
+    """Return a rod of SnO2, and soot less the rows that hold the coloured scale bar of its picture."""
+    rod = read(data / "im2model_SnO2" / "4_SnO2_0.0288nm.tif", sampling=0.288)[0]
+    soot = tifffile.imread(data / "ucam_soot" / "ExampleImage.tif")[:470, :, 0].astype(np.float32)
+    return [replace(rod, origin="SnO2"), Micrograph(soot, sampling=0.555, origin="soot")]
 
 
 def f1_of_particles(mask: np.ndarray, truth: np.ndarray, sampling: float) -> list[float]:

@@ -11,7 +11,8 @@ from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
 from framedose.dataset.render import make_specimen, render
 from framedose.metrics import overlap
 from framedose.microscope.exit_wave import exit_wave
-from framedose.networks.weights import SHIPPED, load_network
+from framedose.networks.weights import SHIPPED
+from framedose.study.config import study_config
 from framedose.study.predictors import load_predictor
 
 DOSES = (30.0, 1e4)
@@ -20,10 +21,11 @@ UNSEEN = Split("shipped weights", make_kinds(4, 0, 0), len(DOSES), DOSES)
 
 @pytest.fixture(scope="module")
 def frames():
-    """Frames (structure, dose, y, x), masks, vacuum, and the sizes of pixels: as in the training, but on zone only."""
-    trained = load_network("unet").metadata.provenance["dataset"]
+    """Frames (structure, dose, y, x), masks, vacuum, and the sizes of pixels: particles on zone, in profile."""
     on_zone = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1}
-    recipe = DatasetRecipe.model_validate(merged(trained, {"specimen": on_zone}))
+    in_profile = {"plan_view_share": 0.0, "thickness": {"high": 50.0}}
+    general = study_config("general").dataset.model_dump()
+    recipe = DatasetRecipe.model_validate(merged(general, {"specimen": on_zone | in_profile}))
     images, masks = [], []
     for index in range(4):
         specimen = make_specimen(recipe, 77, UNSEEN, index)
