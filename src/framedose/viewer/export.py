@@ -11,6 +11,7 @@ from framedose.errors import ConfigurationError
 from framedose.inference.folders import new_folder, refuse_used_folder
 from framedose.inference.kept import FRAMES, KeptFrame, result_name
 from framedose.inference.results import Outputs, write_results
+from framedose.inference.rim import ATOM_RADIUS
 from framedose.provenance import file_digest, versions
 from framedose.viewer.stored import Stored
 
@@ -58,6 +59,7 @@ def export(stored: Stored, out: Path, *, threshold: float, settings: dict[str, A
             "network_metadata": stored.network.metadata.model_dump(mode="json"),
             "sampling": stored.sampling,
             "threshold": threshold,
+            "rim": ATOM_RADIUS,
             **settings,
             "outputs": asdict(outputs),
             "frames": indices,
