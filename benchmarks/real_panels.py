@@ -52,6 +52,7 @@ def main() -> None:
     networks = [load_network(name) for name in arguments.network]
 
     columns = [(network, threshold) for network in networks for threshold in THRESHOLDS]
+    named = [f"{network.name}, {threshold}" for network, threshold in columns]
     print(
         "panel".ljust(12), *(f"{network.name} {threshold}".rjust(12) for network, threshold in columns), "all particle"
     )
@@ -66,10 +67,7 @@ def main() -> None:
         particles.append([f1_of_particles(mask, truth, micrograph.sampling) for mask in masks])
         print(name.ljust(12), *(f"{score:12.3f}" for score in scores[row]))
         print("  particles".ljust(12), *(f"{np.mean(each):12.3f}" for each in particles[-1]), len(particles[-1][0]))
-        titles = [
-            f"{network.name}, {threshold}: F1 {score:.2f}"
-            for (network, threshold), score in zip(columns, scores[row], strict=False)
-        ]
+        titles = [f"{column}: F1 {score:.2f}" for column, score in zip(named, scores[row], strict=False)]
         draw(arguments.out / f"{name}.png", micrograph.image, truth, masks, titles)
     means = scores.mean(axis=0)
     golden = scores[[label.name.startswith("Au") for label in labels]].mean(axis=0)
@@ -83,10 +81,7 @@ def main() -> None:
         found = [segment(micrograph, network, threshold=threshold).mask for network, threshold in columns]
         false.append([100 * float(mask.mean()) for mask in found])
         print(micrograph.origin.ljust(12), *(f"{value:12.2f}" for value in false[-1]))
-        titles = [
-            f"{network.name}, {threshold}: {value:.2f} %"
-            for (network, threshold), value in zip(columns, false[-1], strict=True)
-        ]
+        titles = [f"{column}: {value:.2f} %" for column, value in zip(named, false[-1], strict=True)]
         draw(arguments.out / f"{micrograph.origin}.png", micrograph.image, np.zeros_like(found[0]), found, titles)
 
     def by_network(values: Iterable[float]) -> dict[str, float]:

@@ -274,7 +274,7 @@ def test_plate_in_plan_view_bears_every_particle_and_may_end_beyond_them(plan_vi
     assert np.sum(np.array(covered) > 0.99) >= 3
 
 
-def test_plan_view_on_zone_shows_gold_along_111(plan_views):
+def test_plan_view_on_zone_shows_gold_along_111():
     """The planes of the interface lie across the beam: heights of a perfect crystal are whole layers apart."""
     config = PLAN.model_copy(update={"on_zone_share": 1.0, "max_particles": 1, "twinned_share": 0.0})
     for index in range(4):

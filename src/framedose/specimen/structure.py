@@ -106,8 +106,8 @@ def _with_edge(plate: Atoms, particles: list[Atoms], extent: float, rng: np.rand
     """Return the plate up to a straight edge, in any direction, anywhere beyond the middle of every particle."""
     angle = rng.uniform(0, 2 * np.pi)
     across = np.array([np.cos(angle), np.sin(angle), 0.0])
-    innermost = max(float(particle.positions.mean(axis=0) @ across) for particle in particles)
-    edge = innermost + rng.uniform(0, 1) * extent
+    outermost = max(float(particle.positions.mean(axis=0) @ across) for particle in particles)
+    edge = outermost + rng.uniform(0, 1) * extent
     return plate[plate.positions @ across <= edge]
 
 
@@ -123,8 +123,8 @@ def _particle(
         particle = nanoparticle(
             unit, config.crystal(), radius, config.facet_variation, turn, rng, cut=not free, twinned=twinned
         )
-        # The smallest can be one atom, or a layer that is seen from its edge, which are no particle.
         particle.positions = particle.positions @ lay.T
+        # The smallest can be one atom, or a layer that is seen from its edge, which are no particle.
         with suppress(SpecimenError):
             projected_hull(particle.positions)
             return radius, particle
@@ -168,7 +168,7 @@ def _group(
     extent: float,
     rng: np.random.Generator,
 ) -> list[Atoms]:
-    """Add particles beside the first, along the interface or, where they may lie anywhere, anywhere in the plane."""
+    """Add particles beside the first, along the interface or, where asked, anywhere in the plane."""
     group, hulls = [first], [projected_hull(first.positions)]
     for _ in range(count - 1):
         _, particle = make(rng)
