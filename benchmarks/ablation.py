@@ -10,7 +10,7 @@ any moment, the same command goes on; what is finished is kept in ``--out``. The
     framedose simulate --preset laptop --series test --particles 40 --empty 60 --seed 1 --out unseen
     python benchmarks/ablation.py laptop-data --series unseen --minutes 10 --out ablation
 
-Of several datasets, as docs/results.md makes them for ``best``, all but the first are mixed in by the variants that
+Of several datasets, as docs/shipped.md names them for ``best``, all but the first are mixed in by the variants that
 leave one ingredient of ``best`` out, or none; the others are trained on the first alone:
 
     python benchmarks/ablation.py twinned supported --only best "best, width 8" --series unseen --minutes 10 --out best

@@ -3,17 +3,22 @@
 Series with the field and pixels of the preset ``general``: specimens as varied as those of its training, in profile on
 thin supports; those of the paper, on their zone axis on the support; of these the particles of 2 to 6 nm alone; the
 paper's replica of its experiment (A.4); specimens as varied as the first in fields twice as wide, 8 to 11 nm, which
-hold more particles as frames of a microscope do; specimens on supports of 50 to 100 Å, all crystalline; and such on
-thin ones in plan view. The last line is JSON.
+hold more particles as frames of a microscope do; specimens on supports of 50 to 100 Å, all crystalline; such on thin
+ones in plan view; on two other oxides; and specimens as varied as the first in a microscope of 200 keV without a
+corrector. The last line is JSON.
 
     python benchmarks/shipped.py
 """
 
 import argparse
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from ase.io import write
+from ase.spacegroup import crystal
 
 from framedose.config import merged
 from framedose.dataset.recipe import DatasetRecipe, Part, Split, make_kinds
@@ -41,15 +46,17 @@ def main() -> None:
     arguments = parser.parse_args()
     networks = [load_predictor(name) for name in arguments.network]
     result = {}
-    for name, part in series(arguments.structures).items():
-        images, masks, kinds, sizes = made(part, name)
-        for network in networks:
-            result[f"{name}, {network.name}"] = scored(network, images, masks, kinds, sizes, f"{name}, {network.name}")
+    with TemporaryDirectory() as folder:
+        for name, part in series(arguments.structures, Path(folder)).items():
+            images, masks, kinds, sizes = made(part, name)
+            for network in networks:
+                label = f"{name}, {network.name}"
+                result[label] = scored(network, images, masks, kinds, sizes, label)
     print(json.dumps(result))
 
 
-def series(structures: int) -> dict[str, Part]:
-    """Return the recipe and the split of each series."""
+def series(structures: int, folder: Path) -> dict[str, Part]:
+    """Return the recipe and the split of each series; a crystal that framedose does not know is put in ``folder``."""
     thin_profile = {"plan_view_share": 0.0, "thickness": {"high": 50.0}}
     recipe = changed(study_config("general").dataset, specimen=thin_profile)
     on_zone = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1}
@@ -58,6 +65,23 @@ def series(structures: int) -> dict[str, Part]:
     # Its particles lie in the view as a whole, which larger ones cannot.
     small = changed(recipe, specimen={"radius": {"high": 15.0}})
     replica, split = named_series("replica", small, structures=structures, supports=structures // 2)
+    perovskite = folder / "SrTiO3.cif"
+    write(
+        perovskite,
+        crystal(
+            ["Sr", "Ti", "O"],
+            [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0)],
+            spacegroup=221,
+            cellpar=3 * [3.905] + 3 * [90],
+        ),
+    )
+    titanate = {"support": str(perovskite), "support_zone_axis": (0, 0, 1), "support_plane": (1, 0, 0)}
+    # Scherzer's defocus for a spherical aberration of 1 mm at 200 keV is 600 Å.
+    uncorrected = {
+        "cs": {"low": 5e6, "high": 1.2e7},
+        "defocus": {"low": 0.0, "high": 1000.0},
+        "focal_spread": {"low": 30.0, "high": 60.0},
+    }
     return {
         "varied": (recipe, Split("shipped varied", kinds, len(DOSES), DOSES)),
         "on zone": (papers, Split("shipped on zone", kinds, len(DOSES), DOSES)),
@@ -77,6 +101,18 @@ def series(structures: int) -> dict[str, Part]:
         "plan view": (
             changed(recipe, specimen={"free_share": 0.0, "plan_view_share": 1.0}),
             Split("shipped plan view", kinds, len(DOSES), DOSES),
+        ),
+        "on TiO2": (
+            changed(recipe, specimen={"free_share": 0.0, "support": "TiO2"}),
+            Split("shipped TiO2", kinds, len(DOSES), DOSES),
+        ),
+        "on SrTiO3": (
+            changed(recipe, specimen={"free_share": 0.0} | titanate),
+            Split("shipped SrTiO3", kinds, len(DOSES), DOSES),
+        ),
+        "uncorrected": (
+            changed(recipe, conditions=uncorrected, exit_wave={"energy": 2e5}, margin=48),
+            Split("shipped uncorrected", kinds, len(DOSES), DOSES),
         ),
     }
 

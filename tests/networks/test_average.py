@@ -67,6 +67,16 @@ def test_it_is_described_by_the_ranges_and_datasets_of_all():
     }
 
 
+def test_defoci_of_two_energies_are_those_of_the_first_that_show_the_same_rings():
+    corrected = loaded(TINY, 1, energy=3e5, defocus=Range(low=-250, high=250))
+    other = loaded(TINY, 2, energy=2e5, defocus=Range(low=0, high=1000))
+    found = averaged([corrected, other], "mean").metadata
+    assert found.energy == 3e5
+    assert found.defocus.low == -250
+    # The electron wavelengths are 2.508 and 1.969 pm.
+    assert found.defocus.high == pytest.approx(1000 * 2.508 / 1.969, rel=1e-3)
+
+
 def test_what_has_no_mean_is_refused():
     normed = TINY.model_copy(update={"norm": "batch"})
     with pytest.raises(WeightsError, match="net 2 is another network than net 1"):

@@ -6,6 +6,7 @@ import torch
 
 from framedose.config import Range, hull
 from framedose.errors import WeightsError
+from framedose.networks.defocus import with_same_rings
 from framedose.networks.registry import build_network
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata
 
@@ -57,14 +58,15 @@ def _seen(one: LoadedNetwork) -> str:
 def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:
     """Describe the first network, with the datasets and the ranges of all; what was measured on it does not hold."""
     first, *others = all_of
-    energies = {one.energy for one in all_of}
+    energies = [one.energy for one in all_of if one.energy is not None]
+    defoci = [one.defocus for one in all_of if one.defocus is not None]
     return first.model_copy(
         update={
             "sampling": hull([one.sampling for one in all_of]),
             "dose": hull([one.dose for one in all_of]),
             "noise_fall": _hull_if_known([one.noise_fall for one in all_of]),
-            "defocus": _hull_if_known([one.defocus for one in all_of]),
-            "energy": first.energy if len(energies) == 1 else None,
+            "defocus": with_same_rings(defoci, energies) if len(defoci) == len(energies) == len(all_of) else None,
+            "energy": first.energy if len(energies) == len(all_of) else None,
             "area_interval": None,
             "provenance": {
                 **first.provenance,

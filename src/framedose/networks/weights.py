@@ -51,7 +51,7 @@ class WeightsMetadata(Settings):
     noise_fall: Range | None = None
     """How the noise of the training images falls towards the Nyquist frequency (framedose.camera.noise_fall)."""
     energy: float | None = None
-    """Electron energy of the training images [eV]."""
+    """Electron energy of the training images [eV], of several that of the first dataset."""
     defocus: Range | None = None
     """Defocus of the training images, positive for underfocus [Å]."""
     area_interval: AreaInterval | None = None

@@ -100,7 +100,7 @@ _GENERAL: dict[str, Any] = {
         },
         "camera": {"c0": {"low": 0.2, "high": 1.2}, "c3": {"low": 1.5, "high": 5.0}},
     },
-    # The shipped networks went on from those of the preset laptop (--start-from); docs/results.md has their steps.
+    # The shipped networks went on from those of the preset laptop (--start-from): weights/shipped.sh.
     # No batch normalisation: with it the same masks have probabilities nearer to the middle (docs/training.md).
     "unet": {
         "network": {"width": 8, "convolutions": 2, "normalise_window": 165},

@@ -16,6 +16,7 @@ from framedose.dataset.folder import IMAGES
 from framedose.dataset.recipe import DatasetRecipe, training_parts
 from framedose.dataset.store import ImageSet
 from framedose.errors import CalibrationError, ConfigurationError, FileFormatError, WeightsError
+from framedose.networks.defocus import with_same_rings
 from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.registry import Network
 from framedose.networks.turns import Turns
@@ -214,16 +215,17 @@ def train_network(
     }
     provenance: dict[str, Any] = {**made_from, "versions": versions(), "curves": trained.curves}
     if int(os.environ.get("RANK", 0)) == 0:
-        energies = {part.recipe.exit_wave.energy for part in data.parts}
         metadata = WeightsMetadata(
             network=network,
             sampling=data.sampling(),
             resampled_to=config.resample_to,
             dose=data.drawn("dose"),
             noise_fall=data.noise_fall(resample_to=config.resample_to),
-            # Without one energy no defocus can be told from rings.
-            energy=data.recipe.exit_wave.energy if len(energies) == 1 else None,
-            defocus=data.drawn("defocus"),
+            energy=data.recipe.exit_wave.energy,
+            defocus=with_same_rings(
+                [part.recipe.conditions.defocus for part in data.parts],
+                [part.recipe.exit_wave.energy for part in data.parts],
+            ),
             area_interval=data.area_interval(trained.network, resample_to=config.resample_to),
             provenance=provenance,
         )

@@ -1,0 +1,69 @@
+"""The script that makes the shipped weights: its commands, in their order, are such as framedose takes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framedose.cli import main
+
+SCRIPT = Path(__file__).parents[2] / "weights" / "shipped.sh"
+
+# Stands for framedose: fails where an input is not made yet, writes down the command, and makes an empty output.
+STAND_IN = """#!{python}
+import itertools, json, pathlib, sys
+words = sys.argv[1:]
+options = dict(zip(words, words[1:]))
+inputs = list(itertools.takewhile(lambda word: not word.startswith("--"), words[2 if words[0] == "weights" else 1:]))
+inputs += [options["--start-from"]] if words[0] == "train" else []
+missing = [name for name in inputs if not pathlib.Path(name).exists()]
+if missing:
+    sys.exit(f"{{words}} needs {{missing}}")
+with open({log!r}, "a") as log:
+    log.write(json.dumps(words) + "\\n")
+out = pathlib.Path(options["--out"])
+if out.suffix:
+    out.touch()
+else:
+    out.mkdir(exist_ok=True)
+    if words[0] == "train":
+        (out / (options["--network"] + ".safetensors")).touch()
+"""
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shipped script")
+    log, stand_in = folder / "log", folder / "bin" / "framedose"
+    stand_in.parent.mkdir()
+    stand_in.write_text(STAND_IN.format(python=sys.executable, log=str(log)))
+    stand_in.chmod(0o755)
+    environment = os.environ | {"PATH": f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}"}
+    for _ in range(2):  # As it goes on after a stop.
+        subprocess.run(["bash", SCRIPT, folder / "made"], env=environment, check=True)
+    made = {path.name for path in (folder / "made").iterdir()}
+    assert {"best.safetensors", "unet.safetensors", "msdnet.safetensors"} <= made
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def test_recipes_and_settings_are_valid(commands, capsys):
+    checked = 0
+    for words in commands:
+        if words[0] == "simulate":
+            assert main([*words, "--print-recipe"]) == 0, capsys.readouterr().err
+        elif words[0] == "train":
+            start = words.index("--start-from")
+            assert main([*words[:start], *words[start + 2 :], "--print-settings"]) == 0, capsys.readouterr().err
+        else:
+            continue
+        checked += 1
+    assert checked > 30
+
+
+def test_files_of_weights_are_made_once(commands):
+    made = [" ".join(words) for words in commands if words[0] == "weights"]
+    assert made
+    assert len(set(made)) == len(made)

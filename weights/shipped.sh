@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Makes the networks that ship, from those of the preset laptop on: bash weights/shipped.sh FOLDER
+#
+# It takes many hours; docs/shipped.md has those of each training. Stopped, it goes on where it was, as every command
+# does. A network goes on from the one before with the fields that were found missing in it.
+set -euo pipefail
+laptop=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "${1:?give the folder to work in}"
+cd "$1"
+
+once() { # FILE COMMAND...: the commands of "framedose weights" do not write over a file
+    [ -e "$1" ] || "${@:2}" --out "$1"
+}
+
+simulate() { # FOLDER OPTIONS...
+    framedose simulate --preset general "${@:2}" --out "$1"
+}
+
+papers() { # FOLDER OPTIONS...: specimens of the paper's kind, at low dose too
+    framedose simulate --preset laptop --conditions.dose.low 8 --conditions.dose.high 1e4 \
+        --exit_wave.sampling 0.15 --exit_wave.band_limit 2.2 "${@:2}" --out "$1"
+}
+
+train() { # FOLDER KIND WEIGHTS DATASETS AND OPTIONS...
+    framedose train "${@:4}" --preset general --network "$2" --start-from "$3" --out "$1"
+}
+
+# Particles beside a thin support.
+profile=(--specimen.plan_view_share 0 --specimen.thickness.high 50)
+# Of the first fields the networks saw the pixels as they are.
+as_they_are=(--training.resample_to null)
+milder=(--training.disturb.background 0.25 --training.disturb.coarse_share)
+film=(--specimen.film.low 15 --specimen.film.high 80)
+many=(--specimen.radius.low 6 --specimen.radius.high 40 --specimen.max_particles)
+# One image in a step, so that none is cropped to the size of a smaller one.
+singly=(--training.batch 1 "${milder[@]}" 0.25)
+
+# Specimens that vary, then twinned particles and the paper's own kind, of which the MSD-net needs more.
+simulate general --seed 3 "${profile[@]}" --specimen.twinned_share 0 --support_share 0.12
+train unet unet "$laptop/unet-laptop.safetensors" general --network.normalise_window 165 "${as_they_are[@]}"
+train msdnet msdnet "$laptop/msdnet-laptop.safetensors" general --network.normalise_window 165 "${as_they_are[@]}"
+simulate twinned --seed 4 "${profile[@]}"
+papers supported --seed 5 --structures 500 --validation_structures 60 --image_epochs 10 --support_share 0.2
+papers supported2 --seed 6 --structures 900 --validation_structures 20 --image_epochs 8 --support_share 0.25
+train msdnet-long msdnet msdnet/msdnet.safetensors twinned supported supported2 --training.batch 4 --training.steps 6000 \
+    --training.learning_rate 1e-3 "${milder[@]}" 0.15 "${as_they_are[@]}"
+
+# Every image at one pixel size from here on; particles on carbon, and more fields without any.
+simulate carbon --seed 8 --structures 360 --validation_structures 40 --support_share 0.2 --vacuum_share 0.04 --specimen.free_share 1 \
+    --specimen.film_share 1 --specimen.film.low 20 --specimen.film.high 90 --specimen.radius.low 8 --specimen.radius.high 38 --gpts 384 \
+    --conditions.dose.low 50 --conditions.dose.high 1e4
+simulate nulls --seed 7 --structures 60 --validation_structures 1 --vacuum_share 1 --support_share 1 "${profile[@]}"
+train unet-sized unet unet/unet.safetensors twinned carbon supported supported2 nulls nulls --training.steps 7500 \
+    --training.learning_rate 6e-4 "${milder[@]}" 0.2
+train msdnet-sized msdnet msdnet-long/msdnet.safetensors twinned carbon supported supported2 nulls nulls --training.batch 4 \
+    --training.steps 5600 --training.learning_rate 1e-3 "${milder[@]}" 0.2
+papers bare --seed 9 --structures 130 --validation_structures 1 --image_epochs 12 --support_share 1 --vacuum_share 1 \
+    --conditions.dose.low 100 --conditions.dose.high 3e4
+train unet-bared unet unet-sized/unet.safetensors twinned carbon supported supported2 bare nulls nulls --training.steps 9000 \
+    --training.learning_rate 6e-4 "${milder[@]}" 0.2
+train msdnet-bared msdnet msdnet-sized/msdnet.safetensors twinned carbon supported supported2 bare nulls --training.batch 4 \
+    --training.steps 1800 --training.learning_rate 5e-4 "${milder[@]}" 0.2
+
+# Wide fields of up to ten particles.
+simulate fields --seed 10 --structures 340 --validation_structures 30 --support_share 0.15 --vacuum_share 0.06 --specimen.free_share 0.5 \
+    --specimen.film_share 0.5 "${film[@]}" "${many[@]}" 10 --gpts 640 "${profile[@]}"
+mixed=(twinned carbon supported supported2 bare nulls nulls fields fields fields fields fields)
+train unet-fields unet unet-bared/unet.safetensors "${mixed[@]}" "${singly[@]}" --training.steps 34000 \
+    --training.learning_rate 3e-4
+train msdnet-fields msdnet msdnet-bared/msdnet.safetensors "${mixed[@]}" "${singly[@]}" --training.steps 9600 \
+    --training.learning_rate 5e-4
+
+# Plan views, and supports up to 120 Å thick.
+simulate plates --seed 15 --structures 400 --validation_structures 40 --image_epochs 10 --support_share 0.3 --vacuum_share 0 \
+    --specimen.free_share 0 --specimen.film_share 0.15 --specimen.thickness.low 20 --specimen.thickness.high 120 \
+    --specimen.plan_view_share 0.5 --specimen.radius.low 6 --specimen.radius.high 35 --specimen.max_particles 6 --gpts 400
+simulate fields2 --seed 12 --structures 150 --validation_structures 24 --support_share 0.2 --vacuum_share 0.1 --specimen.free_share 0.5 \
+    --specimen.film_share 0.5 "${film[@]}" --specimen.thickness.low 20 --specimen.thickness.high 80 --specimen.plan_view_share 0.2 \
+    "${many[@]}" 10 --gpts 640
+papers supported3 --seed 11 --structures 400 --validation_structures 40 --image_epochs 10 --support_share 0.25 --vacuum_share 0.1
+simulate nulls2 --seed 13 --structures 40 --validation_structures 1 --vacuum_share 1 --support_share 1 "${profile[@]}"
+mixed=(fields2 fields2 fields2 plates supported3 nulls2)
+train unet-plates unet unet-fields/unet.safetensors "${mixed[@]}" "${singly[@]}" --training.steps 18300 \
+    --training.learning_rate 4e-4
+train msdnet-plates msdnet msdnet-fields/msdnet.safetensors "${mixed[@]}" "${singly[@]}" --training.steps 4400 \
+    --training.learning_rate 5e-4
+
+# Other crystals as support, a microscope without a corrector, and far from focus.
+oxide=(--vacuum_share 0 --specimen.free_share 0 --specimen.film_share 0.15 --specimen.plan_view_share 0.4 --specimen.radius.low 6
+    --specimen.radius.high 35 --specimen.max_particles 6 --gpts 400 --validation_structures 10)
+simulate rutile --seed 17 --structures 70 --support_share 0.6 --specimen.support TiO2 --specimen.support_lattice_constant 4.66 "${oxide[@]}"
+simulate magnesia --seed 18 --structures 50 --support_share 0.6 --specimen.support MgO "${oxide[@]}"
+simulate zirconia --seed 20 --structures 50 --support_share 0.5 --specimen.support_lattice_constant 5.1 "${oxide[@]}"
+simulate uncorrected --seed 16 --structures 120 --validation_structures 16 --support_share 0.35 --vacuum_share 0.06 \
+    --exit_wave.energy 2e5 --conditions.cs.low 4e6 --conditions.cs.high 1.3e7 --conditions.defocus.low -300 \
+    --conditions.defocus.high 1300 --conditions.focal_spread.low 20 --conditions.focal_spread.high 70 --margin 48 \
+    --specimen.free_share 0.5 --specimen.film_share 0.7 "${film[@]}" --specimen.thickness.low 20 --specimen.thickness.high 80 \
+    --specimen.plan_view_share 0.25 "${many[@]}" 8 --gpts 520
+simulate defocused --seed 19 --structures 40 --validation_structures 10 --support_share 0.5 --vacuum_share 0 \
+    --conditions.defocus.low -900 --conditions.defocus.high 900 --margin 48 --specimen.free_share 0.8 --specimen.film_share 0.8 \
+    --specimen.film.low 15 --specimen.film.high 90 "${many[@]}" 8 --gpts 520
+mixed=(fields2 fields2 fields2 plates supported3 nulls2 uncorrected uncorrected rutile magnesia defocused zirconia)
+train unet-supports unet unet-plates/unet.safetensors "${mixed[@]}" "${singly[@]}" --training.steps 18000 \
+    --training.learning_rate 4e-4 --training.validate_every 6000
+train msdnet-supports msdnet msdnet-plates/msdnet.safetensors "${mixed[@]}" "${singly[@]}" --training.steps 4800 \
+    --training.learning_rate 5e-4 --training.validate_every 1600
+
+# What ships: means of these and those before.
+once averaged.safetensors framedose weights average unet-plates/unet.safetensors unet-fields/unet.safetensors
+once both.safetensors framedose weights average unet-supports/unet.safetensors unet-supports/unet.safetensors averaged.safetensors
+once unet.safetensors framedose weights turn both.safetensors fields2 --turns 1
+once turned.safetensors framedose weights turn both.safetensors fields2 --turns 2
+once best.safetensors framedose weights sharpen turned.safetensors fields2 --gain 2.8 --middle 0.54
+once msdnet-both.safetensors framedose weights average msdnet-supports/msdnet.safetensors msdnet-fields/msdnet.safetensors
+once msdnet-turned.safetensors framedose weights turn msdnet-both.safetensors fields2 --turns 2
+once msdnet.safetensors framedose weights sharpen msdnet-turned.safetensors fields2 --gain 2 --middle 0.5
