@@ -71,9 +71,10 @@ train msdnet-fields msdnet msdnet-bared/msdnet.safetensors "${mixed[@]}" "${sing
     --training.learning_rate 5e-4
 
 # Plan views, and supports up to 120 Å thick.
-simulate plates --seed 15 --structures 400 --validation_structures 40 --image_epochs 10 --support_share 0.3 --vacuum_share 0 \
-    --specimen.free_share 0 --specimen.film_share 0.15 --specimen.thickness.low 20 --specimen.thickness.high 120 \
-    --specimen.plan_view_share 0.5 --specimen.radius.low 6 --specimen.radius.high 35 --specimen.max_particles 6 --gpts 400
+crystalline=(--vacuum_share 0 --specimen.free_share 0 --specimen.film_share 0.15 --specimen.radius.low 6 --specimen.radius.high 35
+    --specimen.max_particles 6 --gpts 400 --specimen.plan_view_share)
+simulate plates --seed 15 --structures 400 --validation_structures 40 --image_epochs 10 --support_share 0.3 \
+    --specimen.thickness.low 20 --specimen.thickness.high 120 "${crystalline[@]}" 0.5
 simulate fields2 --seed 12 --structures 150 --validation_structures 24 --support_share 0.2 --vacuum_share 0.1 --specimen.free_share 0.5 \
     --specimen.film_share 0.5 "${film[@]}" --specimen.thickness.low 20 --specimen.thickness.high 80 --specimen.plan_view_share 0.2 \
     "${many[@]}" 10 --gpts 640
@@ -86,8 +87,7 @@ train msdnet-plates msdnet msdnet-fields/msdnet.safetensors "${mixed[@]}" "${sin
     --training.learning_rate 5e-4
 
 # Other crystals as support, a microscope without a corrector, and far from focus.
-oxide=(--vacuum_share 0 --specimen.free_share 0 --specimen.film_share 0.15 --specimen.plan_view_share 0.4 --specimen.radius.low 6
-    --specimen.radius.high 35 --specimen.max_particles 6 --gpts 400 --validation_structures 10)
+oxide=("${crystalline[@]}" 0.4 --validation_structures 10)
 simulate rutile --seed 17 --structures 70 --support_share 0.6 --specimen.support TiO2 --specimen.support_lattice_constant 4.66 "${oxide[@]}"
 simulate magnesia --seed 18 --structures 50 --support_share 0.6 --specimen.support MgO "${oxide[@]}"
 simulate zirconia --seed 20 --structures 50 --support_share 0.5 --specimen.support_lattice_constant 5.1 "${oxide[@]}"

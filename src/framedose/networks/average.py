@@ -1,14 +1,17 @@
 """One network whose weights are the mean of several: what two stages of one training know, at the cost of one."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 
-from framedose.config import Range, hull
+from framedose.config import hull
 from framedose.errors import WeightsError
 from framedose.networks.defocus import with_same_rings
 from framedose.networks.registry import build_network
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata
+
+T = TypeVar("T")
 
 
 def averaged(networks: Sequence[LoadedNetwork], name: str) -> LoadedNetwork:
@@ -58,15 +61,16 @@ def _seen(one: LoadedNetwork) -> str:
 def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:
     """Describe the first network, with the datasets and the ranges of all; what was measured on it does not hold."""
     first, *others = all_of
-    energies = [one.energy for one in all_of if one.energy is not None]
-    defoci = [one.defocus for one in all_of if one.defocus is not None]
+    falls = _all_known([one.noise_fall for one in all_of])
+    energies = _all_known([one.energy for one in all_of])
+    defoci = _all_known([one.defocus for one in all_of])
     return first.model_copy(
         update={
             "sampling": hull([one.sampling for one in all_of]),
             "dose": hull([one.dose for one in all_of]),
-            "noise_fall": _hull_if_known([one.noise_fall for one in all_of]),
-            "defocus": with_same_rings(defoci, energies) if len(defoci) == len(energies) == len(all_of) else None,
-            "energy": first.energy if len(energies) == len(all_of) else None,
+            "noise_fall": hull(falls) if falls else None,
+            "defocus": with_same_rings(defoci, energies) if defoci and energies else None,
+            "energy": first.energy if energies else None,
             "area_interval": None,
             "provenance": {
                 **first.provenance,
@@ -77,6 +81,6 @@ def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:
     )
 
 
-def _hull_if_known(ranges: Sequence[Range | None]) -> Range | None:
-    known = [one for one in ranges if one is not None]
-    return hull(known) if len(known) == len(ranges) else None
+def _all_known(values: Sequence[T | None]) -> list[T] | None:
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else None
