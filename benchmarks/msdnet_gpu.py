@@ -7,7 +7,7 @@ TF32, ``tf32`` with it, in both networks. The ceilings are measured in the same 
 matrix products (for float32, a third of TF32's: three such products make an exact one). The shares count the
 multiplications of the convolutions and, of memory, every map read once for each layer that takes it.
 
-The kernel is checked against double precision first. Prints as it goes; measures what fits into eight minutes, the
+The kernel is checked against double precision first. Prints as it goes; measures what fits into ``--seconds``, the
 last line is one JSON object. A null is what failed, mostly for want of memory; what is
 missing did not fit into the time.
 
@@ -29,7 +29,6 @@ from typing import NamedTuple
 
 import torch
 
-SECONDS = 480
 COMPILING = 150
 """Time that is kept for the rest before something is compiled [s]."""
 TURNS = 15
@@ -231,10 +230,10 @@ def rounded(value):
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def run(plan: Plan) -> None:
-    """Check, measure and print."""
+def run(plan: Plan, seconds: float) -> None:
+    """Check, measure and print, in about so many seconds."""
     begun = time.monotonic()
-    left = lambda: SECONDS - (time.monotonic() - begun)  # noqa: E731
+    left = lambda: seconds - (time.monotonic() - begun)  # noqa: E731
     name = torch.cuda.get_device_name() if plan.device == "cuda" else "cpu"
     print(f"{name}, torch {torch.__version__}")
     errors = {}
@@ -259,7 +258,7 @@ def run(plan: Plan) -> None:
                 results.append(rounded(measure(plan, rates, width, batch, kind, compiled)))
                 if not compiled:
                     slowest = max(slowest, time.monotonic() - start)
-                print(f"[{SECONDS - left():.0f} s] {results[-1]}", flush=True)
+                print(f"[{seconds - left():.0f} s] {results[-1]}", flush=True)
     print(json.dumps({"device": name, "errors": rounded(errors), "ceilings": rounded(rates), "results": results}))
 
 
@@ -267,11 +266,13 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true", help="test the benchmark itself on the CPU")
-    if parser.parse_args().smoke:
+    parser.add_argument("--seconds", type=float, default=480, help="time after which nothing new is begun")
+    arguments = parser.parse_args()
+    if arguments.smoke:
         os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported, which the first network does
-        run(SMOKE)
+        run(SMOKE, arguments.seconds)
     elif torch.cuda.is_available():
-        run(FULL)
+        run(FULL, arguments.seconds)
     else:
         sys.exit("no CUDA device: this benchmark needs one (--smoke tests the benchmark itself on the CPU)")
 

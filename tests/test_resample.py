@@ -102,3 +102,13 @@ def test_a_network_that_is_sure_of_an_edge_stays_sure_at_other_pixels(wanted):
     assert abs(shifts(probability_to_shape)).max() < 0.2
     # The mean of probabilities loses nearly half a pixel.
     assert shifts(resample_to_shape)[2] < -0.34
+
+
+@pytest.mark.parametrize("shape", [(306, 300), (340, 355), (400, 200), (1, 700)])
+@pytest.mark.parametrize("change", [resample_to_shape, lambda image, shape: resample(image, 0.3, 0.27)[0]])
+def test_small_images_are_resampled_as_large_ones_are(monkeypatch, shape, change):
+    image = np.random.default_rng(5).normal(3, 1, (320, 330))
+    small = change(image, shape)
+    monkeypatch.setattr("framedose.resample._SMALL", 0)
+    # scikit-image's own rounding in single precision is 6e-5.
+    assert np.abs(small - change(image, shape)).max() < 1e-4

@@ -83,6 +83,7 @@ def test_print_recipe(capsys, tmp_path):
 )
 def test_bad_input_is_one_clear_line_and_writes_nothing(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("framedose.dataset.folder.find_spec", lambda _: None)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
     assert main(["simulate", *("recipe.yaml" if word == "RECIPE" else word for word in arguments)]) == 2
     error = capsys.readouterr().err

@@ -162,6 +162,7 @@ def test_another_dataset_or_anything_else_in_the_folder_is_left_alone(finished, 
 
 
 def test_a_dataset_keeps_to_one_kind_of_device(finished, tiny_recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("framedose.dataset.folder.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match="needs CuPy, which is not installed"):
         make_dataset(tiny_recipe, 7, tmp_path / "new", here, device="cuda")
     assert not (tmp_path / "new").exists()

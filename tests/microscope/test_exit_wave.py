@@ -50,6 +50,17 @@ def test_cropping_loses_nothing_below_the_band_limit():
     assert np.abs(ours[np.ix_(keep, keep)] - theirs[np.ix_(keep, keep)]).max() < 1e-5
 
 
+@pytest.mark.gpu
+def test_the_wave_of_a_gpu_is_that_of_the_cpu_but_for_rounding():
+    pytest.importorskip("cupy", reason="needs CuPy and a CUDA device")
+    rng = np.random.default_rng(3)
+    gold = Atoms("Au40", positions=rng.uniform([3, 3, 2], [17, 17, 12], (40, 3)), cell=[20.0, 20.0, 14.0])
+    cpu, gpu = (exit_wave(gold, QUICK, device=device) for device in ("cpu", "cuda"))
+    assert isinstance(gpu, np.ndarray)
+    assert gpu.dtype == np.complex64
+    assert np.linalg.norm(gpu - cpu) < 1e-4 * np.linalg.norm(cpu - 1)
+
+
 def test_stored_band_changes_no_image_of_table_1():
     """Less than 1e-3 of an image's standard deviation at all corners of Table 1; a band of 2.2 1/Å is caught."""
     rng = np.random.default_rng(2)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from framedose.dataset.recipe import training_parts
 from framedose.dataset.store import ImageSet
 from framedose.errors import FileFormatError, OutputExistsError
 from framedose.study.training import TrainingData
@@ -36,7 +37,7 @@ def test_image_e_is_the_stored_image_e_but_for_its_noise(dataset, images):
     assert isinstance(images, EndlessImages)
     assert (images.fields, images.size) == (7, (48, 48))
     for epoch in range(2):
-        (one, labels), (two, _) = (images.load(samples(epoch), seed) for seed in (1, 2))
+        (one, labels), (two, _) = ([part.cpu() for part in images.load(samples(epoch), seed)] for seed in (1, 2))
         for index in range(7):
             kept, _ = stored.load(index, epoch)
             assert np.array_equal(labels[index].numpy(), stored.labels(index, epoch))
@@ -56,6 +57,21 @@ def test_epochs_go_on_without_end_and_are_drawn_from_the_seed_alone(images):
     first, again, later = (images.load(samples(epoch), 3)[0] for epoch in (0, 0, 57))
     assert torch.equal(first, again)
     assert (first[0] - later[0]).std() > 0.3 * first[0].std()
+
+
+@pytest.mark.gpu
+def test_images_of_a_gpu_are_those_of_the_cpu_but_for_their_noise(dataset, images):
+    """At a dose at which two draws of noise differ far less than two conditions."""
+    if images._device.type != "cuda":
+        pytest.skip("needs a CUDA device")
+    recipe, (_, split) = images._recipe, training_parts(images._recipe)[0]
+    same = EndlessImages(dataset, recipe, images._seed, split, torch.device("cpu"))
+    (there, labels), (here, truth) = (source.load(samples(0), 1) for source in (images, same))
+    again, _ = same.load(samples(0), 2)
+    assert there.device.type == labels.device.type == "cuda"
+    assert torch.equal(labels.cpu(), truth)
+    for one, other, third in zip(there.cpu(), here, again, strict=True):
+        assert (one - other).std().item() == pytest.approx((other - third).std().item(), rel=0.1)
 
 
 def test_waves_that_are_kept_give_the_same_images(dataset, images, monkeypatch):

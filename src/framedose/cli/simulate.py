@@ -77,7 +77,7 @@ def simulate(
     seed
         Seed of everything random; 0 if neither this nor the recipe says so.
     workers
-        Processes; one for each core by default, and one with --device cuda.
+        Processes; one for each core by default, with --device cuda at most 16.
     scheduler
         Address of a Dask scheduler that runs already, to use its workers in place of processes here.
     device
@@ -159,7 +159,8 @@ def _make(
     from framedose.workers import chosen_workers, cores
 
     if workers is None and scheduler is None:
-        workers = 1 if device == "cuda" else cores()
+        # Each has its own part of the GPU's memory; building specimens and potentials keeps the cores busy.
+        workers = min(cores(), 16) if device == "cuda" else cores()
     start = chosen_workers(workers, scheduler)
     missing = make_dataset(recipe, seed, out, start, shard=_shard(shard), device=device, given=given, series=series)
     if missing:

@@ -1,15 +1,19 @@
 """Batches indexed by (seed, step): any batch can be made again alone, which makes resume exact."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from framedose.dataset.store import ImageSet
+from framedose.errors import FramedoseError
 from framedose.random import generator
 from framedose.training.config import TrainingConfig
 from framedose.training.disturb import disturbed
@@ -30,7 +34,7 @@ class Images(Protocol):
     made_from: str
     """Hash of what they are made from."""
     prefetch: bool
-    """Whether a thread should read the next batch while the current one is used."""
+    """Whether the next batches should be read, by a thread or by processes, while the current one is used."""
 
     @property
     def fields(self) -> int:
@@ -175,23 +179,79 @@ def training_batch(
 
 
 def batches(
-    images: Images, config: TrainingConfig, *, seed: int, start: int, stop: int, part: int = 0, parts: int = 1
+    images: Images,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    start: int,
+    stop: int,
+    part: int = 0,
+    parts: int = 1,
+    readers: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the batches of the steps from ``start`` to ``stop``, the next one being read while one is used."""
+    """Yield the batches of the steps from ``start`` to ``stop``; the next ones are read while one is used.
 
-    def load(step: int) -> tuple[Tensor, Tensor]:
-        return training_batch(images, config, seed=seed, step=step, part=part, parts=parts)
-
+    By a thread, or by ``readers`` processes for a GPU, which is done with a batch before a thread has read the next.
+    """
+    load = partial(_batch, images, config, seed, part, parts)
     if not images.prefetch:
         yield from (load(step) for step in range(start, stop))
-        return
+    elif readers:
+        yield from _read_by_processes(load, range(start, stop), readers)
+    else:
+        yield from _read_by_thread(load, range(start, stop))
+
+
+def _batch(
+    images: Images, config: TrainingConfig, seed: int, part: int, parts: int, step: int
+) -> tuple[Tensor, Tensor]:
+    return training_batch(images, config, seed=seed, step=step, part=part, parts=parts)
+
+
+def _read_by_thread(load: Callable[[int], tuple[Tensor, Tensor]], steps: range) -> Iterator[tuple[Tensor, Tensor]]:
     with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(load, start)
-        for step in range(start + 1, stop + 1):
+        ahead = pool.submit(load, steps.start)
+        for step in steps:
             batch = ahead.result()
-            if step < stop:
-                ahead = pool.submit(load, step)
+            if step + 1 < steps.stop:
+                ahead = pool.submit(load, step + 1)
             yield batch
+
+
+def _read_by_processes(
+    load: Callable[[int], tuple[Tensor, Tensor]], steps: range, readers: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    loader = DataLoader(
+        _Batches(load),
+        sampler=steps,
+        batch_size=None,
+        num_workers=readers,
+        # A process that uses a GPU, and has threads, cannot be forked.
+        multiprocessing_context="spawn",
+        worker_init_fn=_with_one_thread,
+    )
+    for batch in loader:
+        if isinstance(batch, FramedoseError):
+            raise batch
+        yield batch
+
+
+def _with_one_thread(_: int) -> None:
+    # Torch has one here; NumPy's matrix products would take one for each core in every reader.
+    threadpool_limits(1)
+
+
+class _Batches(Dataset[tuple[Tensor, Tensor] | FramedoseError]):
+    """Batches by their step. An error is handed over as it is: raised in a reader it would come as a traceback."""
+
+    def __init__(self, load: Callable[[int], tuple[Tensor, Tensor]]) -> None:
+        self._load = load
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor] | FramedoseError:
+        try:
+            return self._load(step)
+        except FramedoseError as error:
+            return error
 
 
 def validation_batches(images: Images, *, size: int) -> list[tuple[Tensor, Tensor]]:

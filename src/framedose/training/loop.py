@@ -26,7 +26,7 @@ from framedose.training.batches import Images, batches, validation_batches
 from framedose.training.checkpoint import State
 from framedose.training.config import TrainingConfig
 from framedose.training.objective import loss_of, scores_of
-from framedose.training.processes import start_fabric
+from framedose.training.processes import readers, start_fabric
 from framedose.training.record import new_curves
 from framedose.training.speed import choose_fastest, kept_from_vanishing, synchronise
 
@@ -189,7 +189,14 @@ class _Run:
             return
         self._network.train()
         stream = batches(
-            self._images, self._config, seed=self._seed, start=start, stop=self.total, part=part, parts=parts
+            self._images,
+            self._config,
+            seed=self._seed,
+            start=start,
+            stop=self.total,
+            part=part,
+            parts=parts,
+            readers=readers(fabric.device),
         )
         for step, (images, labels) in enumerate(stream, start):
             for group in self._optimizer.param_groups:

@@ -7,6 +7,10 @@ from lightning_fabric import Fabric
 
 from framedose.errors import ConfigurationError
 from framedose.training.config import TrainingConfig
+from framedose.workers import cores
+
+# Processes that read batches, at most; a few more than a GPU needs.
+_READERS = 16
 
 
 def start_fabric(config: TrainingConfig) -> Fabric:
@@ -40,3 +44,10 @@ def start_fabric(config: TrainingConfig) -> Fabric:
     if world > 1:
         fabric.launch()
     return fabric
+
+
+def readers(device: torch.device) -> int:
+    """Return how many processes should read the batches of this one: none on a CPU, whose cores the network has."""
+    if device.type == "cpu":
+        return 0
+    return max(0, min(_READERS, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) - 1))

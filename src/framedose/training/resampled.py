@@ -64,6 +64,8 @@ class ResampledImages:
 
 
 def _labels(label: npt.NDArray[np.generic], shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
+    if label.dtype == bool:
+        return np.asarray(resample_to_shape(label.astype(bool), shape) > 0.5)
     classes = np.unique(label)
     shares = [resample_to_shape(label == one, shape) for one in classes]
     most: npt.NDArray[np.generic] = classes[np.argmax(shares, axis=0)]
