@@ -40,7 +40,8 @@ def test_it_is_described_by_the_ranges_and_datasets_of_all():
         area_interval=AreaInterval(level=0.9, upper=0.8, frames=20),
         provenance={"dataset": "A", "dataset_seed": 1, "seed": 5},
     )
-    provenance = {"dataset": "B", "dataset_seed": 2, "more_datasets": [{"dataset": "C", "dataset_seed": 3}]}
+    a, c = ({"dataset": name, "dataset_seed": seed} for name, seed in (("A", 1), ("C", 3)))
+    provenance = {"dataset": "B", "dataset_seed": 2, "more_datasets": [c, a, c]}  # each is named once
     wide = loaded(
         TINY,
         2,

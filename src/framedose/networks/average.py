@@ -60,7 +60,7 @@ def _seen(one: LoadedNetwork) -> str:
 
 def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:
     """Describe the first network, with the datasets and the ranges of all; what was measured on it does not hold."""
-    first, *others = all_of
+    first = all_of[0]
     falls = _all_known([one.noise_fall for one in all_of])
     energies = _all_known([one.energy for one in all_of])
     defoci = _all_known([one.defocus for one in all_of])
@@ -74,7 +74,8 @@ def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:
             "area_interval": None,
             "provenance": {
                 **first.provenance,
-                "more_datasets": [*first.datasets[1:], *(part for other in others for part in other.datasets)],
+                # How often one was mixed in says something of a training, but nothing of a mean of several.
+                "more_datasets": _distinct([part for one in all_of for part in one.datasets])[1:],
                 "averaged_from": [one.weights_sha256 for one in all_of],
             },
         }
@@ -84,3 +85,8 @@ def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:
 def _all_known(values: Sequence[T | None]) -> list[T] | None:
     known = [value for value in values if value is not None]
     return known if len(known) == len(values) else None
+
+
+def _distinct(values: Sequence[T]) -> list[T]:
+    """Return every value once, where it stands first; they need no hash."""
+    return [value for place, value in enumerate(values) if value not in values[:place]]
