@@ -14,26 +14,14 @@ from framedose.workers import cores
 CONFIG = TrainingConfig(steps=1, batch=4, augment=True, disturb={"background": 0.5, "coarse_share": 0.5})
 
 
-class Empty:
-    """Twelve fields of nothing, one of which may be damaged."""
+class Reporting:
+    """Instead of masks, the largest number of threads that any library has where they are read; then damage."""
 
     made_from, prefetch, fields, size = "nothing", True, 12, (16, 16)
-    broken = -1
 
     def load(self, samples, seed):
-        indices = [sample.index for sample in samples]
-        if self.broken in indices:
-            raise FileFormatError(f"Field {self.broken} is damaged: make it again.")
-        draw = torch.Generator().manual_seed(seed)
-        return torch.randn(len(samples), 16, 16, generator=draw), torch.tensor(indices)[:, None, None].expand(
-            -1, 16, 16
-        )
-
-
-class Threads(Empty):
-    """Instead of masks, the largest number of threads that any library has where they are read."""
-
-    def load(self, samples, seed):
+        if samples[0].epoch > 1:
+            raise FileFormatError("Field 7 is damaged: make it again.")
         most = max([torch.get_num_threads(), *(library["num_threads"] for library in threadpool_info())])
         return torch.zeros(len(samples), 16, 16), torch.full((len(samples), 16, 16), most)
 
@@ -51,18 +39,14 @@ def test_processes_read_what_a_thread_reads_and_in_its_order(dataset):
     assert not torch.equal(one[0][0], one[1][0])
 
 
-def test_a_reader_has_one_thread_however_many_cores_there_are(monkeypatch):
+def test_a_reader_has_one_thread_and_what_it_finds_damaged_is_one_line(monkeypatch):
     """Fifteen readers of a GPU's machine with as many threads each left it no time for anything else."""
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert {labels.max().item() for _, labels in read(Threads(), readers=1)} == {1}
-
-
-def test_what_a_reader_finds_damaged_is_one_line():
-    images = Empty()
-    images.broken = 7
+    stream = batches(Reporting(), CONFIG, seed=3, start=5, stop=9, readers=1)
+    assert next(stream)[1].max() == 1
     with pytest.raises(FileFormatError) as caught:
-        read(images, readers=1)
+        list(stream)
     assert str(caught.value) == "Field 7 is damaged: make it again."
 
 
