@@ -37,7 +37,7 @@ else:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The commands of the script, and those when it goes on after a stop."""
+    """The folder of the script, its commands, and those when it goes on after a stop."""
     folder = tmp_path_factory.mktemp("shipped script")
     log, stand_in = folder / "log", folder / "bin" / "framedose"
     stand_in.parent.mkdir()
@@ -51,12 +51,15 @@ def runs(tmp_path_factory):
         commands.append([json.loads(line) for line in log.read_text().splitlines()])
     made = {path.name for path in (folder / "made").iterdir()}
     assert {"best.safetensors", "unet.safetensors", "msdnet.safetensors"} <= made
-    return commands
+    return folder / "made", commands
 
 
-def test_recipes_and_settings_are_valid(runs, capsys):
+def test_recipes_and_settings_are_valid(runs, monkeypatch, capsys):
+    folder, (first, _) = runs
+    # The crystals that it writes are read.
+    monkeypatch.chdir(folder)
     checked = 0
-    for words in runs[0]:
+    for words in first:
         if words[0] == "simulate":
             assert main([*words, "--print-recipe"]) == 0, capsys.readouterr().err
         elif words[0] == "train":
@@ -65,10 +68,10 @@ def test_recipes_and_settings_are_valid(runs, capsys):
         else:
             continue
         checked += 1
-    assert checked >= 30
+    assert checked >= 35
 
 
 def test_files_of_weights_are_made_once(runs):
-    made = [" ".join(words) for words in chain(*runs) if words[0] == "weights"]
+    made = [" ".join(words) for words in chain(*runs[1]) if words[0] == "weights"]
     assert made
     assert len(set(made)) == len(made)
