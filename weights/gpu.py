@@ -104,7 +104,7 @@ def main() -> None:
         sys.exit("no time is left to train: give more --seconds")
     bounded = TRAINING | {"max-minutes": f"{left / 60:.2f}"}
     data = [str(folder / name) for name in names]
-    # Compiling takes a minute of these few.
+    # Compiling would take a part of these few minutes.
     eager = {"TORCHDYNAMO_DISABLE": "1"}
     if not framedose("train", *data, *words(bounded), out=folder / "unet-wide", until=begun + seconds, **eager):
         sys.exit(f"{time.monotonic() - begun:.0f} s: the training did not end well, see {folder / 'unet-wide.log'}")

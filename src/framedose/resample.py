@@ -16,8 +16,8 @@ from scipy.special import expit, logit
 Image = npt.NDArray[np.floating[Any]] | npt.NDArray[np.bool_]
 
 _LINEAR, _CUBIC = 1, 3
-# Up to so many pixels a side, two products with kept matrices take a fifth of the time, as the many images of a
-# training need; larger images would need larger matrices than they are themselves.
+# Up to so many pixels a side two products with kept matrices are faster, and a training has many such images; for
+# larger ones the matrices would be as large as the images.
 _SMALL = 512
 # What single precision can still tell from 1.
 _SURE = 1 - 1e-7
