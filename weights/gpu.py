@@ -7,7 +7,6 @@ datasets.json and the training's checkpoint, in unet-wide. Without a GPU it does
 
 import argparse
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
+
+from framedose.atomic import write_json
+from framedose.config import read_json
+from framedose.workers import cores
 
 # Datasets that are made at a time: while it starts and ends, one has nothing to do for most cores.
 LANES = 5
@@ -93,11 +96,11 @@ def main() -> None:
     if not names:
         sys.exit("no dataset is complete: give more --seconds")
     if chosen.exists():
-        wanted = json.loads(chosen.read_text(encoding="utf-8"))
+        wanted = read_json(chosen)
         if missing := set(wanted) - set(names):
             sys.exit(f"not complete are {', '.join(sorted(missing))}, which the training has: give more --seconds")
         names = wanted
-    chosen.write_text(json.dumps(names), encoding="utf-8")
+    write_json(chosen, names)
     print(f"{time.monotonic() - begun:.0f} s: training on {', '.join(names)}", flush=True)
     left = begun + seconds - AROUND - time.monotonic()
     if left <= 0:
@@ -114,7 +117,7 @@ def main() -> None:
 def simulate(folder: Path, until: float) -> list[str]:
     """Make the datasets, and return the names of those that are complete."""
     cuda = torch.cuda.is_available() and importlib.util.find_spec("cupy") is not None
-    workers = 1 + len(os.sched_getaffinity(0)) // LANES
+    workers = 1 + cores() // LANES
     where = options(f"device {'cuda' if cuda else 'cpu'} workers {workers}")
 
     def make(name: str) -> bool:

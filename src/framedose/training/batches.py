@@ -193,33 +193,27 @@ def batches(
 
     By a thread, or by ``readers`` processes for a GPU, which is done with a batch before a thread has read the next.
     """
-    load = partial(_batch, images, config, seed, part, parts)
+    load = partial(training_batch, images, config, seed=seed, part=part, parts=parts)
     if not images.prefetch:
-        yield from (load(step) for step in range(start, stop))
+        yield from (load(step=step) for step in range(start, stop))
     elif readers:
         yield from _read_by_processes(load, range(start, stop), readers)
     else:
         yield from _read_by_thread(load, range(start, stop))
 
 
-def _batch(
-    images: Images, config: TrainingConfig, seed: int, part: int, parts: int, step: int
-) -> tuple[Tensor, Tensor]:
-    return training_batch(images, config, seed=seed, step=step, part=part, parts=parts)
-
-
-def _read_by_thread(load: Callable[[int], tuple[Tensor, Tensor]], steps: range) -> Iterator[tuple[Tensor, Tensor]]:
+def _read_by_thread(load: Callable[..., tuple[Tensor, Tensor]], steps: range) -> Iterator[tuple[Tensor, Tensor]]:
     with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(load, steps.start)
+        ahead = pool.submit(load, step=steps.start)
         for step in steps:
             batch = ahead.result()
             if step + 1 < steps.stop:
-                ahead = pool.submit(load, step + 1)
+                ahead = pool.submit(load, step=step + 1)
             yield batch
 
 
 def _read_by_processes(
-    load: Callable[[int], tuple[Tensor, Tensor]], steps: range, readers: int
+    load: Callable[..., tuple[Tensor, Tensor]], steps: range, readers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     loader = DataLoader(
         _Batches(load),
@@ -244,12 +238,12 @@ def _with_one_thread(_: int) -> None:
 class _Batches(Dataset[tuple[Tensor, Tensor] | FramedoseError]):
     """Batches by their step. An error is handed over as it is: raised in a reader it would come as a traceback."""
 
-    def __init__(self, load: Callable[[int], tuple[Tensor, Tensor]]) -> None:
+    def __init__(self, load: Callable[..., tuple[Tensor, Tensor]]) -> None:
         self._load = load
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor] | FramedoseError:
         try:
-            return self._load(step)
+            return self._load(step=step)
         except FramedoseError as error:
             return error
 
