@@ -138,23 +138,26 @@ def atoms(axes: Axes, of: DatasetRecipe, specimen: Specimen) -> None:
 
 
 def specimen(name: str) -> None:
-    """Specimens: the paper's, several particles, plan view, any orientation on carbon; and how a mask is made."""
+    """Specimens: the paper's, and what a recipe can make of it; and how a mask is made."""
     kinds = {
         "Au on CeO₂, near its zone axis": {},
         "several particles": {"max_particles": 4, "whole": False, "radius": {"low": 6.0, "high": 8.0}},
+        "on a surface that leans by 40°": {"lean": {"low": 40.0, "high": 40.0}},
+        "with a second grain": {"lean": {"low": 4.0, "high": 4.0}, "grain_share": 1.0},
         "in plan view": {"plan_view_share": 1.0},
         "free, on a carbon film with an edge": {"free_share": 1.0, "film_share": 1.0},
     }
-    figure = Figure(figsize=(14.4, 3.1), layout="constrained")
-    axes = figure.subplots(1, 5)
+    figure = Figure(figsize=(12, 6.2), layout="constrained")
+    axes = figure.subplots(2, 4).ravel()
     for one, (title, changes) in zip(axes, kinds.items(), strict=False):
         of = recipe(**changes)
         atoms(one, of, make_specimen(of, 9, Split("picture", make_kinds(1, 0, 0), 1), 0))
         one.set_title(title, fontsize=9)
-    of = recipe()
-    made = make_specimen(of, 9, Split("picture", make_kinds(1, 0, 0), 1), 0)
-    show(axes[4], mask_of(of, lens(of).sampling, made.hulls, ()), "the mask of the first", cmap="gray")
-    axes[3].legend(*axes[3].get_legend_handles_labels(), loc="lower right", fontsize=7, markerscale=3, framealpha=1)
+    for one, title in zip(axes[6:], list(kinds)[1:3], strict=True):
+        of = recipe(**kinds[title])
+        made = make_specimen(of, 9, Split("picture", make_kinds(1, 0, 0), 1), 0)
+        show(one, mask_of(of, lens(of).sampling, made.hulls, ()), f"the mask: {title}", cmap="gray")
+    axes[5].legend(*axes[5].get_legend_handles_labels(), loc="lower right", fontsize=7, markerscale=3, framealpha=1)
     save(figure, name)
 
 

@@ -12,8 +12,8 @@ once() { # FILE COMMAND...: the commands of "framedose weights" do not write ove
     [ -e "$1" ] || "${@:2}" --out "$1"
 }
 
-simulate() { # FOLDER OPTIONS...
-    framedose simulate --preset general "${@:2}" --out "$1"
+simulate() { # FOLDER OPTIONS...: surfaces along the beam, or plan views, without other grains
+    framedose simulate --preset general --specimen.lean.high 0 --specimen.grain_share 0 "${@:2}" --out "$1"
 }
 
 papers() { # FOLDER OPTIONS...: specimens of the paper's kind, at low dose too
@@ -132,6 +132,14 @@ train unet-oxides unet both.safetensors fields2 fields2 fields2 plates plates su
     --training.steps 15000 --training.learning_rate 4e-4 --training.validate_every 5000
 train unet-dim unet both.safetensors fields2 fields2 plates plates supported3 supported3 dim dim dim dim dim dim "${others[@]}" \
     "${singly[@]}" --training.steps 14000 --training.learning_rate 4e-4 --training.validate_every 5000 --seed 1
+
+# Surfaces that lean, and second grains.
+framedose simulate --preset general --seed 32 --structures 320 --validation_structures 24 --image_epochs 10 --support_share 0.3 \
+    --vacuum_share 0.03 --specimen.free_share 0 --specimen.film_share 0.15 --specimen.plan_view_share 0 --specimen.thickness.low 20 \
+    --specimen.thickness.high 140 --specimen.lean.high 50 --specimen.grain_share 0.4 --specimen.radius.low 6 --specimen.radius.high 35 \
+    --specimen.max_particles 6 --gpts 400 --out wedges
+mixed=(fields2 fields2 plates supported3 dim dim nulls2 uncorrected uncorrected rutile magnesia defocused zirconia anatase spinel
+    wedges wedges)
 
 # What ships: means of these and those before.
 once three.safetensors framedose weights average unet-oxides/unet.safetensors unet-dim/unet.safetensors both.safetensors

@@ -38,7 +38,9 @@ def build(index=0, kind="particle", **settings):
     ],
 )
 def test_particles_have_the_lattice_of_their_element(element, lattice, bond, neighbours):
-    atoms = nanoparticle(unit_cell(element, None, None), LATTICES[lattice], 12.0, 0.1, None, generator(0, element))
+    unit, kind = unit_cell(element, None, None), LATTICES[lattice]
+    turn = orientation(unit, kind.zone, kind.interface)
+    atoms = nanoparticle(unit, kind, 12.0, 0.1, turn, generator(0, element))
     nearest = neighbor_list("d", atoms, 4.0).min()
     if bond is not None:
         assert nearest == pytest.approx(bond, rel=1e-3)
@@ -65,11 +67,12 @@ def twins(atoms):
 @pytest.mark.parametrize("index", range(6))
 def test_twins_are_close_packed_about_parallel_layers_of_mirror_symmetry(index):
     gold, fcc = unit_cell("Au", None, None), LATTICES["fcc"]
-    atoms = nanoparticle(gold, fcc, 14.0, 0.1, None, generator(0, "twin", index), cut=False, twinned=True)
+    turn = orientation(gold, fcc.zone, fcc.interface)
+    atoms = nanoparticle(gold, fcc, 14.0, 0.1, turn, generator(0, "twin", index), cut=False, twinned=True)
     found, count = twins(atoms)
     assert 10 < len(found) < 0.5 * count
     normals = np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [1, -1, -1]]) / np.sqrt(3)
-    heights = found @ (normals @ orientation(gold, fcc.zone, fcc.interface).T).T
+    heights = found @ (normals @ turn.T).T
     layers = [np.unique(column.round(3)) for column in heights.T]
     assert 1 <= min(map(len, layers)) <= 3
 

@@ -35,8 +35,17 @@ _CONDITIONS = {
     "defocus": {"low": 48.0, "high": 50.0},
     "cs": {"low": 7e4, "high": 8e4},
 }
-_ON_ZONE = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1, "whole": True}
-_EXPERIMENT: dict[str, Any] = {"conditions": _CONDITIONS, "camera": "mtf3", "specimen": _ON_ZONE}
+_PAPERS = {
+    "on_zone_share": 1.0,
+    "plan_view_share": 0.0,
+    "lean": {"low": 0.0, "high": 0.0},
+    "grain_share": 0.0,
+    "free_share": 0.0,
+    "film_share": 0.0,
+    "max_particles": 1,
+    "whole": True,
+}
+_EXPERIMENT: dict[str, Any] = {"conditions": _CONDITIONS, "camera": "mtf3", "specimen": _PAPERS}
 
 # The test shows what the recipe itself draws, each particle with one draw of its conditions at all doses.
 # The paper's replica (A.4) has its doses anywhere in 10..1e4 e/Å2; even steps of the logarithm are the same on average.
@@ -67,7 +76,7 @@ def named_series(
     recipe
         What the specimens, the field of view, the pixel summing and the pixel size are taken from. In replica and ramp
         the imaging conditions and the camera (MTF3) are the paper's, and particles are on their zone axis on the
-        support, as the paper's is; a test has all of it from the recipe.
+        support in profile, as the paper's is; a test has all of it from the recipe.
     structures
         Particles, each with a series of its own; the paper has one.
     frames

@@ -92,29 +92,29 @@ def build_specimen(
             f"extent must be at least the view of {view[1]:.1f} Å, got {extent:.1f} Å: enlarge the cell."
         )
     structure = draw_structure(config, view, extent, rng)
-    particles, support = structure.particles, structure.support
+    particles, supports = structure.particles, structure.supports
     # Without the particle the view is placed about its base, or it might miss the support behind a large one.
     anchor = projected_hull(particles[0].positions) if config.whole or kind == "particle" else np.zeros((1, 2))
     centre = _view_centre(anchor, view[0], config.whole, rng)
     offset = extent / 2 - np.array([centre[1], centre[0], 0.0])
-    for part in (*particles, support):
-        part.positions += offset * [1, 1, 0]
-        # Files may bring tags of their own.
-        part.set_tags(0 if part is support else 1)
-    atoms = sum(particles, support) if kind == "particle" else support
+    for tag, parts in enumerate((supports, particles)):
+        for part in parts:
+            part.positions += offset * [1, 1, 0]
+            # Files may bring tags of their own.
+            part.set_tags(tag)
+    atoms = sum((*supports, *particles) if kind == "particle" else supports, Atoms())
     hulls = [projected_hull(particle.positions) for particle in particles] if kind == "particle" else []
     film = config.film.draw(rng) if rng.random() < config.film_share or not len(atoms) else 0.0
-    supports = [support.positions]
     if film:
         carbon = _carbon_film(film, config.film_density, extent, atoms, rng)
-        supports.append(carbon.positions)
+        supports.append(carbon)
         atoms = atoms + carbon
     drawn = structure.drawn | {
         "film": film,
         "particles": float(len(hulls)),
         "mask_area": sum(hull_area(hull) for hull in hulls),
     }
-    support_hulls = tuple(projected_hull(positions) for positions in supports if len(positions) >= 3)
+    support_hulls = tuple(projected_hull(part.positions) for part in supports if len(part) >= 3)
     return Specimen(_in_cell(atoms, extent), tuple(hulls), support_hulls, drawn)
 
 

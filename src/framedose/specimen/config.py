@@ -13,6 +13,8 @@ from framedose.specimen.support import Support, find_support
 
 # Smaller particles have too few atoms for an outline [Å].
 _SMALLEST_RADIUS = 3.0
+# A surface that leans more is nearer to plan view than to profile [degree].
+_STEEPEST = 60.0
 
 
 class SpecimenConfig(Settings):
@@ -65,6 +67,12 @@ class SpecimenConfig(Settings):
     plan_view_share: float = Field(0.0, ge=0, le=1)
     """Share of the supported fields in plan view: particles before or behind a plate of the support, its surface across
     the beam, with an edge anywhere beyond them. The others are in profile, their interface along the beam."""
+    lean: Range = Range(low=0.0, high=0.0)
+    """Angle between the surface of a support in profile and the beam [degree], to either side: the support ends in a
+    wedge, its particles lie partly before or behind it, and zone axes stay along the beam."""
+    grain_share: float = Field(0.0, ge=0, le=1)
+    """Share of the supported fields with a second grain of the support, of any orientation, before or behind everything
+    else, which ends at an edge anywhere."""
     max_tilt: float = Field(3.0, ge=0, le=20)
     """Largest tilt of the specimen off the zone axis [degree]."""
     film: Range = Range(low=20.0, high=50.0)
@@ -90,6 +98,10 @@ class SpecimenConfig(Settings):
             raise ValueError(f"radius.low must be at least {_SMALLEST_RADIUS:g} Å, got {self.radius.low}")
         if self.structures is not None and bool(self.mask_elements) == bool(self.mask_indices):
             raise ValueError("structures need mask_elements or mask_indices, one of them, to say what is particle")
+        if not 0 <= self.lean.low <= self.lean.high <= _STEEPEST:
+            raise ValueError(
+                f"lean must lie within 0 and {_STEEPEST:g} degrees, got {self.lean.low} to {self.lean.high}"
+            )
         if self.strain.low <= -0.5 or self.strain.high >= 0.5:
             raise ValueError(f"strain must lie within 0.5 of zero, got {self.strain.low} to {self.strain.high}")
         if self.twinned_share and lattice_of(self.element, self.lattice) != "fcc":

@@ -9,7 +9,7 @@ from ase.build import bulk
 from ase.data import atomic_numbers, reference_states
 from ase.spacegroup import Spacegroup
 
-from framedose.specimen.crystal import Array, Miller, lattice_in_box, orientation
+from framedose.specimen.crystal import Array, Miller, lattice_in_box
 from framedose.specimen.twins import twinned_in_box
 
 
@@ -78,13 +78,13 @@ def nanoparticle(
     lattice: Lattice,
     radius: float,
     facet_variation: float,
-    turn: Array | None,
+    turn: Array,
     rng: np.random.Generator,
     *,
     cut: bool = True,
     twinned: bool = False,
 ) -> Atoms:
-    """Build one faceted particle, its zone axis along z and the face of its interface at the lowest y.
+    """Build one faceted particle, the face of its interface at the lowest y.
 
     Every facet lies at its own distance from the centre, ``radius`` times the family's ratio times a factor uniform in
     1 +- ``facet_variation``, and the centre lies anywhere in the unit cell. The particle is then cut on a plane of the
@@ -99,7 +99,7 @@ def nanoparticle(
     facet_variation
         Relative half width of the facet distances.
     turn
-        Rotation (3, 3) from crystal to specimen axes; None for the lattice's zone axis and interface.
+        Rotation (3, 3) from crystal to specimen axes.
     rng
         Source of the draws.
     cut
@@ -112,7 +112,6 @@ def nanoparticle(
     Atoms
         Positions (x, y, z) [Å]; the lowest layer has y = 0, and x and z are centred.
     """
-    turn = orientation(unit, lattice.zone, lattice.interface) if turn is None else turn
     reach = radius * (1 + facet_variation) * max(lattice.facets.values()) * np.sqrt(3)
     origin = rng.uniform(0, 1, 3) @ np.asarray(unit.cell) @ turn.T
     box = np.full(3, -reach), np.full(3, reach), origin

@@ -16,10 +16,10 @@ from scipy.spatial.transform import Rotation
 
 from framedose.errors import SpecimenError
 from framedose.specimen.config import SpecimenConfig
-from framedose.specimen.crystal import Array
+from framedose.specimen.crystal import Array, orientation
 from framedose.specimen.mask import hull_area, overlapping, projected_hull
 from framedose.specimen.nanoparticle import nanoparticle
-from framedose.specimen.support import slab
+from framedose.specimen.support import Support, slab
 
 # Draws of one specimen before the request is called impossible, and of the place of one more particle.
 _TRIES, _PLACES = 500, 10
@@ -27,6 +27,8 @@ _TRIES, _PLACES = 500, 10
 _APART = 2.0
 # Atoms farther from each other than this belong to different particles [Å]; metals' bonds are up to 3.5.
 _BOND = 4.0
+# From everything else to a second grain of the support [Å].
+_GRAIN_GAP = 2.5
 
 # Rotations that turn the normal of the interface from y to along the beam, and to against it.
 _FLAT = (
@@ -45,14 +47,14 @@ class Structure:
     ----------
     particles
         The particles, at least one; the view is placed about the first.
-    support
-        Everything else, possibly no atom.
+    supports
+        Everything else: the support, its second grain if there is one; possibly without an atom.
     drawn
         The values drawn for it, in Å and degrees.
     """
 
     particles: list[Atoms]
-    support: Atoms
+    supports: list[Atoms]
     drawn: dict[str, float]
 
 
@@ -69,37 +71,65 @@ def draw_structure(
     """
     tilt, turn = _random_turn(config.max_tilt, rng)
     if config.structures is None:
-        particles, support, drawn = _drawn(config, view, extent, turn, rng)
+        particles, supports, drawn = _drawn(config, view, extent, turn, rng)
     else:
-        particles, support, drawn = *_own(config, rng), {}
-    for part in (*particles, support):
+        particles, supports, drawn = *_own(config, rng), {}
+    for part in (*particles, *supports):
         part.positions = part.positions @ turn.T
-    return Structure(particles, support, drawn | {"tilt": tilt})
+    return Structure(particles, supports, drawn | {"tilt": tilt})
 
 
 def _drawn(
     config: SpecimenConfig, view: tuple[float, float], extent: float, turn: Array, rng: np.random.Generator
-) -> tuple[list[Atoms], Atoms, dict[str, float]]:
+) -> tuple[list[Atoms], list[Atoms], dict[str, float]]:
     crystal = config.crystal_support()
     free = crystal is None or rng.random() < config.free_share
     on_zone = not free and rng.random() < config.on_zone_share
     # No draw where none is asked for: specimens of the same seed stay the same.
     plan = not free and config.plan_view_share > 0 and rng.random() < config.plan_view_share
-    lay = _FLAT[int(rng.integers(2))] if plan else np.eye(3)
-    make = partial(_particle, config, free=free, on_zone=on_zone, lay=lay)
+    lean = 0.0 if free or plan else _lean(config, rng)
+    # From the axes of a particle on its surface to those of the specimen.
+    lay = _FLAT[int(rng.integers(2))] if plan else Rotation.from_euler("x", lean, degrees=True).as_matrix()
+    make = partial(_particle, config, free=free, on_zone=on_zone, lay=lay, upright=not plan)
     radius, first = _fitting_particle(config, view, make, turn, rng)
     particles = _group(first, int(rng.integers(1, config.max_particles + 1)), make, free or plan, extent, rng)
-    drawn = {"radius": radius, "on_zone": float(on_zone), "plan_view": float(plan), "thickness": 0.0, "gap": 0.0}
+    drawn = {"radius": radius, "on_zone": float(on_zone), "plan_view": float(plan), "lean": lean}
+    drawn |= {"thickness": 0.0, "gap": 0.0, "grain": 0.0}
     if crystal is None or free:
-        return particles, Atoms(), drawn
+        return particles, [Atoms()], drawn
     drawn |= {"thickness": config.thickness.draw(rng), "gap": config.gap.draw(rng)}
     # From the base of the particle the support must reach every corner of the cell, wherever the view is placed.
-    orientation = None if on_zone else _any_orientation(rng)
-    support = slab(crystal, drawn["thickness"], 1.5 * extent, orientation, rng, plate=plan)
-    support.positions = support.positions @ lay.T
+    any_other = None if on_zone else _any_orientation(rng)
+    support = slab(crystal, drawn["thickness"], 1.5 * extent, any_other, rng, plate=plan, lean=lean)
+    if plan:
+        support.positions = support.positions @ lay.T
+        support = _with_edge(support, particles, extent, rng)
     for particle in particles:
         particle.positions += drawn["gap"] * lay[:, 1]
-    return particles, _with_edge(support, particles, extent, rng) if plan else support, drawn
+    supports = [support]
+    if config.grain_share > 0 and rng.random() < config.grain_share:
+        drawn["grain"] = config.thickness.draw(rng)
+        supports.append(_grain(crystal, drawn["grain"], sum(particles, support), _lean(config, rng), extent, rng))
+    return particles, supports, drawn
+
+
+def _lean(config: SpecimenConfig, rng: np.random.Generator) -> float:
+    """Return the angle [degree] of a surface to the beam, to either side."""
+    return float(config.lean.draw(rng) * rng.choice([-1, 1])) if config.lean.high > 0 else 0.0
+
+
+def _grain(
+    crystal: Support, thickness: float, others: Atoms, lean: float, extent: float, rng: np.random.Generator
+) -> Atoms:
+    """Return a second grain, of any orientation, behind or before the others, up to an edge anywhere near them."""
+    grain = slab(crystal, thickness, 2 * extent, _any_orientation(rng), rng, lean=lean)
+    grain.positions[:, 1] += rng.uniform(-0.5, 0.5) * extent
+    grain.positions = grain.positions @ Rotation.from_euler("z", rng.uniform(0, 2 * np.pi)).as_matrix().T
+    heights, mine = others.positions[:, 2], grain.positions[:, 2]
+    behind = heights.min() - mine.max() - _GRAIN_GAP
+    before = heights.max() - mine.min() + _GRAIN_GAP
+    grain.positions[:, 2] += behind if rng.random() < 0.5 else before
+    return grain
 
 
 def _with_edge(plate: Atoms, particles: list[Atoms], extent: float, rng: np.random.Generator) -> Atoms:
@@ -112,17 +142,19 @@ def _with_edge(plate: Atoms, particles: list[Atoms], extent: float, rng: np.rand
 
 
 def _particle(
-    config: SpecimenConfig, rng: np.random.Generator, *, free: bool, on_zone: bool, lay: Array
+    config: SpecimenConfig, rng: np.random.Generator, *, free: bool, on_zone: bool, lay: Array, upright: bool
 ) -> tuple[float, Atoms]:
+    """Return the radius of a particle, and it with its base in the surface; ``upright``, its zone axis is along z."""
     for _ in range(_TRIES):
         radius = config.radius.draw(rng)
         turn = None if on_zone else _any_orientation(rng)
-        unit = config.unit_cell(config.strain.draw(rng))
+        unit, crystal = config.unit_cell(config.strain.draw(rng)), config.crystal()
+        if turn is None:
+            turn = orientation(unit, crystal.zone, crystal.interface)
+            turn = lay.T @ turn if upright else turn
         # No draw without twins: particles of the same seed stay the same.
         twinned = config.twinned_share > 0 and rng.random() < config.twinned_share
-        particle = nanoparticle(
-            unit, config.crystal(), radius, config.facet_variation, turn, rng, cut=not free, twinned=twinned
-        )
+        particle = nanoparticle(unit, crystal, radius, config.facet_variation, turn, rng, cut=not free, twinned=twinned)
         particle.positions = particle.positions @ lay.T
         # The smallest can be one atom, or a layer that is seen from its edge, which are no particle.
         with suppress(SpecimenError):
@@ -184,7 +216,7 @@ def _group(
     return group
 
 
-def _own(config: SpecimenConfig, rng: np.random.Generator) -> tuple[list[Atoms], Atoms]:
+def _own(config: SpecimenConfig, rng: np.random.Generator) -> tuple[list[Atoms], list[Atoms]]:
     """Return the particles of one of the user's structures, apart from each other, and the rest of it."""
     paths = sorted(glob(str(config.structures)))
     if not paths:
@@ -209,7 +241,7 @@ def _own(config: SpecimenConfig, rng: np.random.Generator) -> tuple[list[Atoms],
     groups = connected_components(cKDTree(metal.positions).sparse_distance_matrix(cKDTree(metal.positions), _BOND))
     particles = [metal[groups[1] == group] for group in range(groups[0])]
     # An atom or two on their own have no outline.
-    return [particle for particle in particles if len(particle) >= 3] or [metal], atoms[~chosen]
+    return [particle for particle in particles if len(particle) >= 3] or [metal], [atoms[~chosen]]
 
 
 @cache

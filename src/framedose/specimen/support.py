@@ -101,6 +101,7 @@ def slab(
     rng: np.random.Generator,
     *,
     plate: bool = False,
+    lean: float = 0.0,
 ) -> Atoms:
     """Build a slab below y = 0, its zone axis along z and its surface plane at y = 0.
 
@@ -122,6 +123,9 @@ def slab(
         Source of the position of the lattice in the plane, of the height of the beam side, and of the twin.
     plate
         Whether it is thin below its surface, and not along z.
+    lean
+        Angle [degree] by which the surface, but not the crystal, is turned about the x axis, so that the slab ends in a
+        wedge: it lies below the plane y cos(lean) + z sin(lean) = 0.
 
     Returns
     -------
@@ -141,7 +145,11 @@ def slab(
         low, high = np.array([-reach, -thickness, -reach]), np.array([reach, highest, reach])
     else:
         offset = rng.uniform(-0.25, 0.25) * thickness
-        low = np.array([-reach, -reach, offset - thickness / 2])
-        high = np.array([reach, highest, offset + thickness / 2])
+        near, far = offset - thickness / 2, offset + thickness / 2
+        ridge = -np.tan(np.deg2rad(lean)) * (near if lean > 0 else far)
+        low, high = np.array([-reach, -reach, near]), np.array([reach, ridge + highest, far])
     positions, numbers = lattice_in_box(support.unit, turn, low, high, origin)
+    if lean:
+        below = positions @ [0.0, np.cos(np.deg2rad(lean)), np.sin(np.deg2rad(lean))] <= highest
+        positions, numbers = positions[below], numbers[below]
     return Atoms(numbers=numbers, positions=positions)

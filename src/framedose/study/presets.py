@@ -87,6 +87,8 @@ _GENERAL: dict[str, Any] = {
             "free_share": 0.3,
             "on_zone_share": 0.6,
             "plan_view_share": 0.25,
+            "lean": {"low": 0.0, "high": 50.0},
+            "grain_share": 0.25,
             "thickness": {"low": 20.0, "high": 100.0},
             "film": {"low": 15.0, "high": 50.0},
             "film_share": 0.4,
