@@ -189,6 +189,14 @@ def test_a_frame_that_is_not_raw_is_said_aloud():
     assert warning.startswith("not a raw frame (8-bit, clipped)")
 
 
+def test_spikes_are_not_shown_to_the_network_and_said_aloud():
+    image = np.random.default_rng(0).normal(0.0, 0.01, (120, 160)).astype(np.float32)
+    image[[20, 70, 71], [30, 80, 80]] = 1.0
+    result = segment(Micrograph(image, 0.3), Brightness(), threshold=0.5)
+    assert not result.mask.any()
+    assert result.warnings[0].startswith("3 pixels stand far out of those around")
+
+
 @pytest.mark.parametrize(
     ("smoothed", "sampling", "words"),
     [(0, 0.3, None), (1.0, 0.3, "falls faster"), (1.0, 0.33, "coarser"), (None, 0.3, "falls less")],

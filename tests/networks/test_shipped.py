@@ -9,6 +9,7 @@ import pytest
 from framedose.config import merged
 from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
 from framedose.dataset.render import make_specimen, render
+from framedose.inference.segment import segment
 from framedose.metrics import overlap
 from framedose.microscope.exit_wave import exit_wave
 from framedose.networks.weights import SHIPPED
@@ -49,6 +50,17 @@ def test_shipped_networks_see_particles_at_high_dose_and_nothing_in_vacuum(name,
     assert np.mean(scores[1]) > np.mean(scores[0])
     assert (nothing >= 0.9).mean() < 0.001
     assert (nothing >= 0.5).mean() < 0.005
+
+
+def test_an_x_ray_changes_nothing_but_its_own_pixel(frames):
+    images, masks, _, sizes = frames
+    for image, mask, size in zip(images[:2, 1], masks, sizes, strict=False):
+        hit = image.copy()
+        hit[5, 9] += 1e4 * image.std()
+        before, after = (segment(one, "best", sampling=size, rim=0).mask for one in (image, hit))
+        assert overlap(before, mask).f1 > 0.8
+        assert (before != after).sum() <= 20
+        assert before.sum() > 1000
 
 
 def test_shipped_weights_say_what_made_them_and_are_small():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from framedose.inference.rim import ATOM_RADIUS, with_rim
 from framedose.inference.thon_rings import thon_defocus
 from framedose.micrograph import Micrograph
 from framedose.resample import probability_to_shape, resample, resampled_shape
+from framedose.spikes import without_spikes
 
 if TYPE_CHECKING:
     from framedose.networks.weights import LoadedNetwork
@@ -54,10 +56,13 @@ def predict(
         As :func:`check`.
     """
     warnings = check(micrograph, network)
-    image, _ = resample(micrograph.image, micrograph.sampling, network.sampling)
+    pixels, spikes = without_spikes(micrograph.image)
+    image, _ = resample(pixels, micrograph.sampling, network.sampling)
     hull = network.probability(image[np.newaxis])[0]
     probability = probability_to_shape(with_rim(hull, network.sampling, rim), micrograph.image.shape)
-    return probability, (*warnings, *_noise(micrograph, image, network), *_defocus(micrograph, image, network))
+    micrograph = replace(micrograph, image=pixels)
+    warnings += (*_spikes(spikes), *_noise(micrograph, image, network), *_defocus(micrograph, image, network))
+    return probability, warnings
 
 
 def check(micrograph: Micrograph, network: LoadedNetwork) -> tuple[str, ...]:
@@ -105,6 +110,13 @@ def _outside_training(micrograph: Micrograph, network: LoadedNetwork) -> list[st
             f"{network.name!r} was trained on: {consequence}"
         )
     return warnings
+
+
+def _spikes(count: int) -> list[str]:
+    if not count:
+        return []
+    stand = "pixel stands" if count == 1 else "pixels stand"
+    return [f"{count} {stand} far out of those around (X-rays, hot pixels): seen as the median of these"]
 
 
 def _noise(micrograph: Micrograph, image: npt.NDArray[np.float32], network: LoadedNetwork) -> list[str]:

@@ -20,6 +20,7 @@ from framedose.micrograph import Micrograph
 from framedose.progress import progress
 from framedose.provenance import file_digest, versions
 from framedose.random import generator
+from framedose.spikes import without_spikes
 from framedose.study.labels import network_label
 from framedose.study.panels import draw_frame, draw_mask, draw_outline, draw_scale_bar, new_panels, write_figure
 from framedose.study.predictors import Predictor
@@ -128,8 +129,9 @@ def evaluate_labelled(
     for (path, _), frame, truth in progress(
         list(zip(pairs, frames, truths, strict=True)), total=len(pairs), label="labelled images"
     ):
+        pixels, _ = without_spikes(frame.image)
         masks = {
-            name: predictor.predict(frame.image[None], np.array([frame.sampling]), rim=rim)[0] >= np.float32(threshold)
+            name: predictor.predict(pixels[None], np.array([frame.sampling]), rim=rim)[0] >= np.float32(threshold)
             for name, predictor in predictors.items()
         }
         _draw(out / f"{path.stem}.png", frame, truth, masks)

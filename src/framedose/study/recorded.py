@@ -16,6 +16,7 @@ from framedose.kinds import FieldKind
 from framedose.micrograph import Micrograph
 from framedose.provenance import file_digest
 from framedose.random import generator
+from framedose.spikes import without_spikes
 from framedose.units import electrons_per_pixel
 
 # Frames of vacuum that are drawn at each dose.
@@ -66,7 +67,7 @@ class RecordedSeries:
                 f"{counts.max()} frames have the dose {values[counts.argmax()]:g} e/Å2: give one frame of each dose."
             )
         order = np.argsort(doses)
-        self._frames = [frames[index].image for index in order]
+        self._frames = [without_spikes(frames[index].image)[0] for index in order]
         self.made_from = made_from
         self.sampling, self._camera, self._seed = first.sampling, camera, seed
         self.doses = np.asarray(doses, dtype=np.float64)[order]
