@@ -1,6 +1,7 @@
 """Pixels that stand far out of their neighbours: X-rays, cosmic rays, hot pixels.
 
 One that is a thousand standard deviations high takes all contrast from its surroundings when a network normalises them.
+Vacuum frames, in which noise alone is measured, have a stricter test of their own (``framedose.camera.frames``).
 """
 
 import numpy as np
