@@ -11,7 +11,7 @@ from scipy.ndimage import uniform_filter
 Image = npt.NDArray[np.float32]
 
 # Standard deviations of a pixel from those around it. Noise of Poisson and lattices stay far below: three electrons
-# where 0.02 are expected are 21, on three pixels of a million.
+# where 0.02 are expected are 21, on one pixel of a million.
 _DEVIATIONS = 20.0
 # Side of the neighbourhood [px]; a hit on a scintillator spreads over two or three.
 _SIDE = 5
