@@ -59,19 +59,20 @@ def main() -> None:
     parser.add_argument("--network", nargs="+", default=list(SHIPPED), help="shipped names or weights files")
     parser.add_argument("--frames", type=int, default=16, help="of each dose and illumination")
     arguments = parser.parse_args()
-    result = {}
-    for name in arguments.network:
-        network, false = load_predictor(name), {}
-        cases = [(kind, light, dose) for kind, light in lights().items() for dose in DOSES]
-        cases = [case for case in cases if case[0] == "even" or case[2] == UNEVEN_DOSE]
-        for kind, light, dose in progress(cases, total=len(cases), label=network.name):
-            frames = (frame(light, dose, index) for index in range(arguments.frames))
+    networks = [load_predictor(name) for name in arguments.network]
+    lit = lights()
+    cases = [("even", dose) for dose in DOSES] + [(kind, UNEVEN_DOSE) for kind in lit if kind != "even"]
+    result: dict[str, dict[str, list[float]]] = {network.name: {} for network in networks}
+    for kind, dose in progress(cases, total=len(cases), label="vacuum"):
+        frames = [frame(lit[kind], dose, index) for index in range(arguments.frames)]
+        for network in networks:
             seen = np.stack([network.predict(one[None], np.array([SAMPLING]))[0] for one in frames])
-            false[f"{kind}, {dose} e/Å2"] = [round(100 * float((seen >= at).mean()), 3) for at in THRESHOLDS]
-        print(f"\n{network.name}: called particle [%] at {THRESHOLDS[0]:g} and {THRESHOLDS[1]:g}")
+            shares = [round(100 * float((seen >= at).mean()), 3) for at in THRESHOLDS]
+            result[network.name][f"{kind}, {dose} e/Å2"] = shares
+    for name, false in result.items():
+        print(f"\n{name}: called particle [%] at {THRESHOLDS[0]:g} and {THRESHOLDS[1]:g}")
         for case, shares in false.items():
             print(f"{case:>32}", *(f"{share:8.3f}" for share in shares))
-        result[network.name] = false
     print(json.dumps(result))
 
 

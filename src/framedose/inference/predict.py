@@ -57,10 +57,10 @@ def predict(
     """
     warnings = check(micrograph, network)
     pixels, spikes = without_spikes(micrograph.image)
-    image, _ = resample(pixels, micrograph.sampling, network.sampling)
+    micrograph = replace(micrograph, image=pixels)
+    image, _ = resample(micrograph.image, micrograph.sampling, network.sampling)
     hull = network.probability(image[np.newaxis])[0]
     probability = probability_to_shape(with_rim(hull, network.sampling, rim), micrograph.image.shape)
-    micrograph = replace(micrograph, image=pixels)
     warnings += (*_spikes(spikes), *_noise(micrograph, image, network), *_defocus(micrograph, image, network))
     return probability, warnings
 
