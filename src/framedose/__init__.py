@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from framedose.camera.calibrate import calibrate
     from framedose.camera.passport import load_passport
     from framedose.dataset.folder import make_dataset
-    from framedose.files import read, write_tiff
+    from framedose.files import read, summed, write_tiff
     from framedose.inference.batch import segment_files
     from framedose.inference.segment import Segmentation, segment
     from framedose.micrograph import Micrograph
@@ -32,6 +32,7 @@ _HOMES = {
     "segment": "framedose.inference.segment",
     "segment_files": "framedose.inference.batch",
     "study_config": "framedose.study.config",
+    "summed": "framedose.files",
     "write_tiff": "framedose.files",
 }
 
@@ -47,6 +48,7 @@ __all__ = [
     "segment",
     "segment_files",
     "study_config",
+    "summed",
     "write_tiff",
 ]
 

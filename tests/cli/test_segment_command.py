@@ -230,6 +230,8 @@ class TestFailures:
             (["missing.tif"], ["No such file", "missing.tif"]),
             (["--out", "good.tif/out"], ["--out 'good.tif/out' cannot be made: Not a directory", "another --out"]),
             (["good.tif"], ["good.tif and good.tif", "--out"]),
+            (["--sum-frames", "0"], ["--sum-frames", "at least 1", "got 0"]),
+            (["--sum-frames", "2"], ["--sum-frames 2", "good.tif", "1 frame)"]),
         ],
     )
     def test_arguments(self, folder, weights, capsys, options, words):
@@ -467,6 +469,34 @@ class TestSeries:
             rows = list(csv.DictReader(file))
         assert [float(row["total_dose_per_area"]) for row in rows] == [50.0 * n for n in range(1, 13)]
         assert {row["time_s"] for row in rows} == {""}
+
+    def test_frames_are_summed(self, here, moving):
+        words = ["--network", moving, "--threshold", "0.5"]
+        stack = tifffile.imread("two.tif")
+        # Of twelve frames the last two are left over, and the second sum takes them.
+        write_tiff(here / "sums.tif", np.stack([stack[:5].sum(axis=0), stack[5:].sum(axis=0)]), 0.9)
+        assert main(["segment", "two.tif", *words, "--dose", "4", "--sum-frames", "5"]) == 0
+        assert main(["segment", "sums.tif", *words, "--out", "summed"]) == 0
+        for name in ("mask", "probability"):
+            one = tifffile.imread(f"framedose-segment/two_{name}.tif")
+            np.testing.assert_array_equal(one, tifffile.imread(f"summed/sums_{name}.tif"))
+        with open("framedose-segment/segmentation.csv", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert [(row["frame"], float(row["dose_per_area"])) for row in rows] == [("0", 20.0), ("1", 28.0)]
+        assert float(rows[1]["total_dose_per_area"]) == 48.0
+        made = json.loads((here / "framedose-segment" / "segmentation.json").read_text(encoding="utf-8"))
+        assert made["sum_frames"] == 5
+
+    def test_the_offset_of_the_camera_is_taken_off_every_frame_of_a_sum(self, here, weights):
+        write_tiff(here / "a.tif", noise(3, 60, 45), 0.3)
+        interval = Interval(value=2, low=2, high=2)
+        plain = load_passport("oneview").model_copy(update={"gain": interval, "offset": interval})
+        write_passport("camera.yaml", plain)
+        command = ["segment", "a.tif", "--network", weights, "--threshold", "0.4", "--camera", "camera.yaml"]
+        assert main([*command, "--sum-frames", "3"]) == 0
+        with open("framedose-segment/segmentation.csv", encoding="utf-8") as file:
+            (row,) = csv.DictReader(file)
+        assert float(row["dose_per_area"]) == pytest.approx(3 * (100 - 2) / 2 / 0.3**2, rel=0.01)
 
     def test_too_short_a_reach_breaks_the_tracks(self, here, moving, capsys):
         command = ["segment", "two.tif", "--network", moving, "--threshold", "0.5"]

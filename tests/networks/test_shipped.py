@@ -8,9 +8,11 @@ import pytest
 
 from framedose.config import merged
 from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
-from framedose.dataset.render import make_specimen, render
+from framedose.dataset.render import make_specimen, render, render_field
+from framedose.files import summed
 from framedose.inference.segment import segment
 from framedose.metrics import overlap
+from framedose.micrograph import Micrograph
 from framedose.microscope.exit_wave import exit_wave
 from framedose.networks.weights import SHIPPED
 from framedose.study.config import study_config
@@ -20,13 +22,18 @@ DOSES = (30.0, 1e4)
 UNSEEN = Split("shipped weights", make_kinds(4, 0, 0), len(DOSES), DOSES)
 
 
-@pytest.fixture(scope="module")
-def frames():
-    """Frames (structure, dose, y, x), masks, vacuum, and the sizes of pixels: particles on zone, in profile."""
+def profile_recipe():
+    """Return the recipe of particles on zone, in profile."""
     on_zone = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1}
     in_profile = {"plan_view_share": 0.0, "thickness": {"high": 50.0}, "lean": {"high": 0.0}, "grain_share": 0.0}
     general = study_config("general").dataset.model_dump()
-    recipe = DatasetRecipe.model_validate(merged(general, {"specimen": on_zone | in_profile}))
+    return DatasetRecipe.model_validate(merged(general, {"specimen": on_zone | in_profile}))
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Frames (structure, dose, y, x), masks, vacuum, and the sizes of pixels."""
+    recipe = profile_recipe()
     images, masks = [], []
     for index in range(4):
         specimen = make_specimen(recipe, 77, UNSEEN, index)
@@ -50,6 +57,24 @@ def test_shipped_networks_see_particles_at_high_dose_and_nothing_in_vacuum(name,
     assert np.mean(scores[1]) > np.mean(scores[0])
     assert (nothing >= 0.9).mean() < 0.001
     assert (nothing >= 0.5).mean() < 0.005
+
+
+def test_the_sum_of_frames_shows_what_none_of_them_does():
+    recipe, count = profile_recipe(), 40
+    series = Split("shipped series", make_kinds(2, 0, 0), count, (4.0,) * count)
+    for index in range(2):
+        specimen = make_specimen(recipe, 77, series, index)
+        wave, size = exit_wave(specimen.atoms, recipe.exit_wave), series.sampling(recipe, 77, index, 0)
+        pairs = render_field(recipe, 77, series, index, range(count), wave, specimen.hulls)
+        images, masks = zip(*pairs, strict=True)
+        dark = [
+            Micrograph(image.astype(np.float32), size, dose_per_area=4.0, frame=i) for i, image in enumerate(images)
+        ]
+        total = summed(dark)
+        alone, together = (overlap(segment(one, "best", rim=0).mask, masks[0]).f1 for one in (dark[0], total))
+        assert total.dose_per_area == pytest.approx(160)
+        assert alone < 0.2
+        assert together > 0.9
 
 
 def test_an_x_ray_changes_nothing_but_its_own_pixel(frames):

@@ -23,6 +23,7 @@ def segment(
     dose: float | None = None,
     camera: str | None = None,
     allow_unequal: bool = False,
+    sum_frames: int = 1,
     images: Literal["tiff", "zarr"] = "tiff",
     tables: Literal["csv", "parquet"] = "csv",
     movie: Literal["gif", "mp4"] | None = None,
@@ -56,6 +57,8 @@ def segment(
 
       framedose segment Hour_00 --dose 150 --movie mp4
 
+      framedose segment Hour_00 --dose 4 --sum-frames 10
+
       framedose segment series/*.dm4 --workers 8 --images zarr --tables parquet
 
     Parameters
@@ -77,6 +80,9 @@ def segment(
         Passport of the camera, from "framedose calibrate", that tells the dose from the counts.
     allow_unequal
         Resample pixels that are not square to the finer of their sides.
+    sum_frames
+        Frames of each series that are summed to one before the network sees them, where one alone has too few
+        electrons; nothing is aligned. The last sum has what is left over, too.
     images
         Format of probability and mask: tiff, or zarr (OME-Zarr 0.5, a chunk for each frame).
     tables
@@ -105,6 +111,7 @@ def segment(
         dose=dose,
         camera=camera,
         allow_unequal=allow_unequal,
+        sum_frames=sum_frames,
         out=out,
         outputs=Outputs(images, tables, movie, reach),
         start_workers=chosen_workers(workers, scheduler),

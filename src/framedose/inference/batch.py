@@ -12,6 +12,7 @@ from framedose.atomic import write_json
 from framedose.camera.passport import load_passport
 from framedose.errors import ConfigurationError
 from framedose.files import Frames, read
+from framedose.files.sums import groups
 from framedose.inference.export import check_movie
 from framedose.inference.folders import refuse_used_folder, resumable_folder
 from framedose.inference.frame import FrameTask, Job, check_frame, segment_frame
@@ -37,6 +38,7 @@ def segment_files(
     dose: float | None = None,
     camera: str | Path | None = None,
     allow_unequal: bool = False,
+    sum_frames: int = 1,
     out: str | Path = "framedose-segment",
     outputs: Outputs | None = None,
     start_workers: Callable[[], AbstractContextManager[Runner]] = lambda: nullcontext(in_turn),
@@ -70,6 +72,9 @@ def segment_files(
         says it, the dose behind the specimen is told from the mean count.
     allow_unequal
         Resample pixels that are not square to the finer of their sides.
+    sum_frames
+        Frames of each input that are summed to one (:func:`framedose.summed`) before the network sees them, one sum
+        after the other; the last has what is left over, too. Frames of the results are then these sums.
     out
         The folder to make; it must not exist, or be empty.
     outputs
@@ -87,7 +92,8 @@ def segment_files(
     ------
     ConfigurationError
         If there is no file, two files would write the same results, the threshold is not between 0 and 1, the rim is
-        negative, the dose is not positive, or the folder cannot be made.
+        negative, the dose is not positive, an input has fewer frames than are to be summed, or the folder cannot be
+        made.
     OutputExistsError
         If ``out`` holds something, or another process is making it.
     OutputError
@@ -106,6 +112,8 @@ def segment_files(
     _refuse_equal_names(paths)
     passport = None if camera is None else load_passport(camera)
     inputs = [read(path, sampling=sampling, allow_unequal=allow_unequal) for path in paths]
+    for frames in inputs:
+        _check_sum(sum_frames, frames)
     from framedose.networks.weights import load_network  # Loads torch, for which a wrong file name need not wait.
 
     loaded = load_network(network)
@@ -119,6 +127,7 @@ def segment_files(
         "dose": dose,
         "camera": None if camera is None else str(camera),
         "allow_unequal": allow_unequal,
+        "sum_frames": sum_frames,
         "outputs": asdict(outputs),
         "inputs": digests,
         "versions": versions(),
@@ -134,7 +143,7 @@ def segment_files(
             dose=dose,
             camera=passport,
         )
-        tasks = [_tasks(job, frames, digests[str(frames.origin)], folder) for frames in inputs]
+        tasks = [_tasks(job, frames, sum_frames, digests[str(frames.origin)], folder) for frames in inputs]
         _segment([task for each in tasks for task in each], start_workers)
         kept = [[task.kept for task in each] for each in tasks]
         names = [frames.origin.name for frames in inputs]
@@ -143,9 +152,12 @@ def segment_files(
     return rows
 
 
-def _tasks(job: Job, frames: Frames, sha256: str, folder: Path) -> list[FrameTask]:
-    path, name, total = str(frames.origin.absolute()), result_name(frames.origin), len(frames)
-    return [FrameTask(job, path, sha256, KeptFrame(str(folder), name, index, total)) for index in range(total)]
+def _tasks(job: Job, frames: Frames, sum_frames: int, sha256: str, folder: Path) -> list[FrameTask]:
+    path, name, sums = str(frames.origin.absolute()), result_name(frames.origin), groups(len(frames), sum_frames)
+    return [
+        FrameTask(job, path, sha256, which, KeptFrame(str(folder), name, index, len(sums)))
+        for index, which in enumerate(sums)
+    ]
 
 
 def _segment(tasks: Sequence[FrameTask], start_workers: Callable[[], AbstractContextManager[Runner]]) -> None:
@@ -167,6 +179,16 @@ def _check_outputs(outputs: Outputs) -> None:
     check_movie(outputs.movie)
     if not outputs.reach > 0:
         raise ConfigurationError(f"--reach must be a positive number of nm, got {outputs.reach}.")
+
+
+def _check_sum(count: int, frames: Frames) -> None:
+    if count < 1:
+        raise ConfigurationError(f"--sum-frames must be at least 1, got {count}.")
+    if count > len(frames):
+        held = f"{len(frames)} frame{'s' if len(frames) != 1 else ''}"
+        raise ConfigurationError(
+            f"--sum-frames {count} is more than {frames.origin} holds ({held}): give fewer, or a longer series."
+        )
 
 
 def _digest(frames: Frames) -> str:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from framedose.camera.passport import CameraPassport
-from framedose.files import Frames, read
+from framedose.files import Frames, read, summed
 from framedose.inference.kept import KeptFrame
 from framedose.inference.predict import check
 from framedose.inference.segment import segment
@@ -39,26 +39,27 @@ class Job:
 
 @dataclass(frozen=True)
 class FrameTask:
-    """A frame of a job."""
+    """A frame of a job, or several that are summed."""
 
     job: Job
     path: str
     """Absolute path of its file or folder."""
     sha256: str
     """Of that input."""
+    frames: range
+    """Which frames of it."""
     kept: KeptFrame
-    """Which frame of it, and where it is kept."""
+    """Where what is seen in it is kept."""
 
 
 def check_frame(task: FrameTask) -> None:
     """Refuse a frame that the network cannot see (:func:`framedose.inference.predict.check`)."""
-    check(_opened(task)[task.kept.index], _network(task.job))
+    check(_micrograph(task), _network(task.job))
 
 
 def segment_frame(task: FrameTask) -> None:
     """Segment a frame and keep what was seen."""
-    job = task.job
-    micrograph = dosed(_opened(task)[task.kept.index], job.dose, job.camera)
+    job, micrograph = task.job, _micrograph(task)
     task.kept.keep(micrograph, segment(micrograph, _network(job), threshold=job.threshold, rim=job.rim))
 
 
@@ -69,8 +70,10 @@ def dosed(micrograph: Micrograph, dose: float | None, camera: CameraPassport | N
     return micrograph if dose is None else replace(micrograph, dose_per_area=dose)
 
 
-def _opened(task: FrameTask) -> Frames:
-    return _open(task.path, task.sha256, task.job.sampling, task.job.allow_unequal)
+def _micrograph(task: FrameTask) -> Micrograph:
+    job = task.job
+    frames = _open(task.path, task.sha256, job.sampling, job.allow_unequal)
+    return summed(dosed(frames[index], job.dose, job.camera) for index in task.frames)
 
 
 # The hashes are there to tell a changed file from the one that was opened before.

@@ -22,7 +22,7 @@ class SegmentedFrame:
     file: str
     """Name of the input file."""
     frame: int
-    """Index within the file, from 0."""
+    """Index within the file, from 0; where frames are summed, that of the sum."""
     area_nm2: float
     """Area of the mask [nm2]."""
     area_low_nm2: float | None
@@ -46,7 +46,7 @@ class _Place:
     file: str
     """Name of the input file."""
     frame: int
-    """Index within the file, from 0."""
+    """Index within the file, from 0; where frames are summed, that of the sum."""
     particle: int
     """Number within the frame, from 0, from the top down."""
     track: int | None
