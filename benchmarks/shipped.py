@@ -5,8 +5,9 @@ thin supports; those of the paper, on their zone axis on the support; of these t
 paper's replica of its experiment (A.4); specimens as varied as the first in fields twice as wide, 8 to 11 nm, which
 hold more particles as frames of a microscope do; specimens on supports of 50 to 100 Å, all crystalline; such on thin
 ones in plan view; on supports of 20 to 100 Å whose surface leans by up to 50 degrees, two fifths of them with a second
-grain; on two other oxides; and specimens as varied as the first in a microscope of 200 keV without a
-corrector. The last line is JSON.
+grain; on supports of 100 to 200 Å, leaning by up to 10 degrees; on whole crystals of CeO2, octahedra with their corners
+cut, 5 to 12 nm wide, turned anyhow; on two other oxides; and specimens as varied as the first in a microscope of
+200 keV without a corrector. The last line is JSON.
 
     python benchmarks/shipped.py
 """
@@ -18,8 +19,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from ase.build import bulk
 from ase.io import write
 from ase.spacegroup import crystal
+from scipy.spatial.transform import Rotation
 
 from framedose.config import merged
 from framedose.dataset.recipe import DatasetRecipe, Part, Split, make_kinds
@@ -29,6 +32,9 @@ from framedose.metrics import overlap
 from framedose.microscope.exit_wave import exit_wave
 from framedose.networks.weights import SHIPPED
 from framedose.progress import progress
+from framedose.random import generator
+from framedose.specimen.crystal import orientation
+from framedose.specimen.nanoparticle import LATTICES, Lattice, nanoparticle, unit_cell
 from framedose.study.config import study_config
 from framedose.study.predictors import Predictor, load_predictor
 
@@ -110,6 +116,19 @@ def series(structures: int, folder: Path) -> dict[str, Part]:
             ),
             Split("shipped leaning", kinds, len(DOSES), DOSES),
         ),
+        "deep supports": (
+            changed(
+                recipe, specimen={"free_share": 0.0, "thickness": {"low": 100.0, "high": 200.0}, "lean": {"high": 10.0}}
+            ),
+            Split("shipped deep supports", kinds, len(DOSES), DOSES),
+        ),
+        "on crystals": (
+            changed(
+                recipe,
+                specimen={"structures": crystals(folder, structures), "mask_elements": ("Au",), "film_share": 0.0},
+            ),
+            Split("shipped on crystals", kinds, len(DOSES), DOSES),
+        ),
         "on TiO2": (
             changed(recipe, specimen={"free_share": 0.0, "support": "TiO2"}),
             Split("shipped TiO2", kinds, len(DOSES), DOSES),
@@ -123,6 +142,32 @@ def series(structures: int, folder: Path) -> dict[str, Part]:
             Split("shipped uncorrected", kinds, len(DOSES), DOSES),
         ),
     }
+
+
+def crystals(folder: Path, count: int) -> str:
+    """Write files with a crystal of CeO2 and a particle of Au on one of its {111} faces; return their pattern."""
+    ceria, gold = bulk("CeO2", "fluorite", a=5.411, cubic=True), unit_cell("Au", None, None)
+    octahedron = Lattice(225, {(1, 1, 1): 1.0, (1, 0, 0): 1.1}, (1, 1, 0), (1, -1, 1))
+    # A {111} face lies across y, where a particle has its base.
+    upright = orientation(ceria, octahedron.zone, octahedron.interface)
+    for index in range(count):
+        rng = generator(SEED, "crystals", index)
+        radius, half = rng.uniform(25, 60), rng.uniform(8, 25)
+        atoms = nanoparticle(ceria, octahedron, radius, 0.1, upright, rng, cut=False)
+        turned = Rotation.from_euler("y", rng.uniform(0, 360), degrees=True).as_matrix() @ upright
+        turn = turned if rng.random() < 0.5 else anyhow(rng)
+        metal = nanoparticle(gold, LATTICES["fcc"], half, 0.2, turn, rng, twinned=rng.random() < 0.4)
+        x, z = rng.uniform(-0.3, 0.3, 2) * radius
+        metal.positions += [x, atoms.positions[:, 1].max() + 2.4, z]
+        atoms += metal
+        atoms.positions = atoms.positions @ anyhow(rng).T
+        write(folder / f"crystal{index}.xyz", atoms)
+    return str(folder / "crystal*.xyz")
+
+
+def anyhow(rng: np.random.Generator) -> np.ndarray:
+    """Return any rotation (3, 3)."""
+    return Rotation.from_quat(rng.normal(size=4)).as_matrix()
 
 
 def changed(recipe: DatasetRecipe, **values: Any) -> DatasetRecipe:

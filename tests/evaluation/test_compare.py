@@ -56,7 +56,7 @@ def test_the_ratio_of_known_limits_is_found():
     # Expected numbers: with drawn ones the threshold of equal false area, and so the ratio, is off by some percent.
     first, second = network(40, seed=None), network(40 / HALF, seed=None)
     result = compare(first, second, CONFIG, seed=0, names=("A", "B"))
-    for setting in (result.equal_threshold, result.equal_false_area):
+    for setting in (result.equal_threshold, result.equal_false_area, result.equal_false_area_and_precision):
         for ratios in (setting.area_dose_ratio, setting.true_positive_dose_ratio):
             ratio = ratios["0.5"]
             assert ratio.low < HALF * 1.01
@@ -142,6 +142,31 @@ def test_where_no_threshold_is_honest_enough_nothing_may_be_called_particle():
     assert result.equal_false_area.thresholds_first == [1] * DOSES.size
     assert result.equal_false_area.precision_first == [None] * DOSES.size
     assert result.equal_false_area.area_dose_ratio["0.5"].value is None
+
+
+def test_what_is_false_beside_a_particle_costs_dose_at_equal_precision_only():
+    clean = network(40, seed=1)
+    # Beside particles, but not on empty frames, one pixel in seven is as bright as a particle at its limit.
+    halo = clean.background + histogram(np.full(DOSES.size, np.log(9)), AREA // 3, None)
+    result = compare(replace(clean, background=halo), clean, CONFIG, seed=0)
+    blind, honest = result.equal_false_area, result.equal_false_area_and_precision
+    assert blind.true_positive_dose_ratio["0.5"].value == 1
+    assert min(blind.precision_first) < 0.8
+    assert honest.true_positive_dose_ratio["0.5"].low > 1.2
+    assert min(share for share in honest.precision_first if share is not None) >= 0.9
+    # No stricter than that needs, and never milder than the false area does.
+    tighter = np.array(honest.thresholds_first) > blind.thresholds_first
+    assert np.all(tighter | np.equal(honest.thresholds_first, blind.thresholds_first))
+    assert np.median(np.array(honest.precision_first, float)[tighter]) < 0.91
+    # Of the other the precision was high enough.
+    assert honest.thresholds_second == blind.thresholds_second
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("name", ["false_area", "precision"])
+def test_shares_that_are_none_are_refused(name, value):
+    with pytest.raises(ConfigurationError, match=f"--{name.replace('_', '-')} must be at least 0 and below 1, got"):
+        compare(network(40), network(40), CONFIG, seed=0, **{name: value})
 
 
 def test_a_threshold_that_was_not_measured_is_refused():

@@ -14,12 +14,15 @@ def compare(
     *,
     threshold: float = 0.9,
     false_area: float = 0.001,
+    precision: float = 0.9,
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
     out: Path | None = None,
 ) -> None:
     """Compare two networks on the same frames: dose ratios at equal threshold and at equal false area.
+
+    The latter with and without a least precision on the frames with a particle.
 
     "framedose evaluate" leaves a file NAME.measured.npz of every network. Two from different folders can be compared
     if they saw the same series.
@@ -38,6 +41,8 @@ def compare(
         Threshold of the comparison at equal threshold.
     false_area
         What both may call particle of vacuum, and of bare support, as a share of the frame.
+    precision
+        Share of the area predicted at a dose that must be particle, in the last of the three comparisons.
     level
         Coverage of the intervals.
     resamples
@@ -66,10 +71,14 @@ def compare(
         raise ConfigurationError(f"{first} and {second} were measured on different series: evaluate both on one.")
     config = build(EvaluationConfig, {"threshold": threshold, "level": level, "resamples": resamples}, where="options")
     one, other = (Measured.load(path) for path in (first, second))
-    result = run(one, other, config, seed=seed, names=(names[0], names[1]), false_area=false_area)
+    result = run(one, other, config, seed=seed, names=(names[0], names[1]), false_area=false_area, precision=precision)
     print(result.verdict)
     print(f"{'dose of ' + names[0] + ' / ' + names[1]:<44}  25 % of it       50 %             75 %")
-    for title, setting in (("equal threshold", result.equal_threshold), ("equal false area", result.equal_false_area)):
+    for title, setting in (
+        ("equal threshold", result.equal_threshold),
+        ("equal false area", result.equal_false_area),
+        (f"that and precision {precision:g}", result.equal_false_area_and_precision),
+    ):
         for what, ratios in (("area", setting.area_dose_ratio), ("particle", setting.true_positive_dose_ratio)):
             cells = (f"{_number(r.value)} ({_number(r.low)}-{_number(r.high)})" for r in ratios.values())
             print(f"{f'{what}, {title}':<44}", *(f"{cell:<16}" for cell in cells))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ Indices = npt.NDArray[np.int_]
 LEVELS = (0.25, 0.5, 0.75)
 # False area that both predictors may have where they are compared at equal false area, of vacuum and of bare support.
 FALSE_AREA = 0.001
+# Share of the predicted area that must be particle where they are compared at equal false area and precision: what is
+# false in frames that hold a particle is not seen on the others.
+PRECISION = 0.9
 
 
 class Interval(Result):
@@ -63,14 +67,18 @@ class Comparison(Result):
     """At one threshold for all doses."""
     equal_false_area: Setting
     """At each dose the least thresholds at which neither false area exceeds ``false_area``."""
+    equal_false_area_and_precision: Setting
+    """At each dose the least thresholds at which, besides, the precision is at least ``precision``."""
     false_area: float
     """What both may call particle of vacuum, and of bare support: a share of the frame."""
+    precision: float
+    """Share of the area predicted at a dose that must be particle."""
     false_area_first: float
     """Greatest mean false area of the first at equal threshold, on vacuum or bare support."""
     false_area_second: float
     """The same of the second."""
     verdict: str
-    """What the two settings say together, in one sentence."""
+    """What the first two settings say together, in one sentence."""
 
 
 def compare(
@@ -81,12 +89,14 @@ def compare(
     seed: int,
     names: tuple[str, str] = ("the first", "the second"),
     false_area: float = FALSE_AREA,
+    precision: float = PRECISION,
 ) -> Comparison:
     """Compare two predictors on the same frames.
 
     Resamples draw the same structures for both, so that what is hard for both cancels. An area that is larger at the
     same threshold may be bought with false area; so both are compared again at thresholds that leave them the same.
-    Those are found on few frames without a particle, so the resamples draw these too, and find them anew.
+    Those are found on few frames without a particle, so the resamples draw these too, and find them anew. What is false
+    beside a particle is not seen there, and so once more with a precision that both must have.
 
     Parameters
     ----------
@@ -100,12 +110,17 @@ def compare(
         What the verdict calls them.
     false_area
         What both may call particle of vacuum, and of bare support.
+    precision
+        Share of the area predicted at a dose that must be particle, pooled over structures.
 
     Raises
     ------
     ConfigurationError
-        If they were measured on different series.
+        If they were measured on different series, or a share lies outside of 0 to 1.
     """
+    for name, share in (("--false-area", false_area), ("--precision", precision)):
+        if not 0 <= share < 1:
+            raise ConfigurationError(f"{name} must be at least 0 and below 1, got {share}.")
     if not np.array_equal(first.doses, second.doses) or not np.array_equal(
         first.particle.sum(axis=-1), second.particle.sum(axis=-1)
     ):
@@ -113,13 +128,18 @@ def compare(
     both = (_Pixels(first), _Pixels(second))
     draws = _draws(first, config.resamples, generator(seed, "bootstrap"))
     at_threshold = _setting(both, lambda pixels, _: pixels.measured.indices(config.threshold), draws, config.level)
-    at_false_area = _setting(both, lambda pixels, draw: pixels.at_false_area(false_area, draw), draws, config.level)
+    at_false_area, precise = (
+        _setting(both, partial(_Pixels.at_false_area, false_area=false_area, precision=least), draws, config.level)
+        for least in (0.0, precision)
+    )
     false = [_false_area(measured.counts(config.threshold)).max() for measured in (first, second)]
     return Comparison(
         doses=first.doses.tolist(),
         equal_threshold=at_threshold,
         equal_false_area=at_false_area,
+        equal_false_area_and_precision=precise,
         false_area=false_area,
+        precision=precision,
         false_area_first=false[0],
         false_area_second=false[1],
         verdict=_verdict(at_threshold, at_false_area, names),
@@ -159,15 +179,17 @@ class _Pixels:
         self.truth = measured.particle.sum(axis=-1)
         self.vacuum, self.support = (at_least(part) / measured.pixels for part in (measured.vacuum, measured.support))
 
-    def at_false_area(self, false_area: float, draw: _Draw) -> Indices:
+    def at_false_area(self, draw: _Draw, *, false_area: float, precision: float = 0.0) -> Indices:
         """Return for each dose the index of the least threshold at which neither mean false area exceeds this.
 
-        Where no threshold does, it is the number of thresholds: then nothing may be called particle.
+        And at which the pooled precision is no less than given. Where there is no such threshold, it is the number of
+        thresholds: then nothing may be called particle.
         """
         kinds = [np.tensordot(draw.vacuum, self.vacuum, 1)]
         if len(self.support):
             kinds.append(np.tensordot(draw.support, self.support, 1))
-        allowed = np.maximum.reduce(kinds) <= false_area
+        hits, found = (np.tensordot(draw.structures, part, 1) for part in (self.hits, self.found))
+        allowed = (np.maximum.reduce(kinds) <= false_area) & (hits >= precision * found)
         indices: Indices = allowed.argmax(axis=-1)
         return indices
 
@@ -184,7 +206,8 @@ def indices_at_false_area(measured: Measured, false_area: float) -> Indices:
     The mean over the frames of vacuum, and that over those of bare support, must both be no more than it. Where no
     threshold does, it is the number of thresholds: then nothing may be called particle.
     """
-    return _Pixels(measured).at_false_area(false_area, _draws(measured, 0, np.random.default_rng(0))[0])
+    plain = _draws(measured, 0, np.random.default_rng(0))[0]
+    return _Pixels(measured).at_false_area(plain, false_area=false_area)
 
 
 def _setting(
