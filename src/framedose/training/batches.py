@@ -162,7 +162,7 @@ def training_batch(
     """Return batch ``step``: images, float32, and labels, both of shape (n, y, x).
 
     With ``augment`` each sample is turned and mirrored to one of its eight orientations, and ``disturb`` says what is
-    done to the image beyond that.
+    done to it beyond that.
     """
     samples = samples_of(step, images.fields, config.batch, seed, part, parts)
     noise = int(generator(seed, "batch noise", step, part).integers(2**62))
@@ -174,7 +174,7 @@ def training_batch(
             image, label = (
                 torch.rot90(plane, turns).flip(-1) if mirror else torch.rot90(plane, turns) for plane in (image, label)
             )
-        shown.append((disturbed(image, config.disturb, generator(seed, "disturbance", sample.number)), label))
+        shown.append(disturbed(image, label, config.disturb, generator(seed, "disturbance", sample.number)))
     return torch.stack([image for image, _ in shown]), torch.stack([label for _, label in shown])
 
 
