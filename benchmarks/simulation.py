@@ -9,6 +9,7 @@ worker to two. Start-up is left out; ratios are medians of 5 alternating pairs. 
 Run with ``python benchmarks/simulation.py``; ``--quick`` tries it on small images in a minute.
 """
 
+import argparse
 import json
 import resource
 import statistics
@@ -171,6 +172,9 @@ def alternate(first: Callable[[int], object], second: Callable[[int], object]) -
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="try it on small images, in a minute")
+    parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, workers(1) as one, workers(2) as two:
         folder = Path(scratch)
         for run in (one, two):

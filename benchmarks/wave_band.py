@@ -10,6 +10,7 @@ in all     the stored wave against the reference: band, grid and slices, for cam
 Run with ``python benchmarks/wave_band.py``.
 """
 
+import argparse
 import itertools
 import time
 
@@ -74,6 +75,7 @@ def worst_loss(
 
 def main() -> None:
     """Measure and print."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     config = SpecimenConfig(radius=Range(low=10.0, high=10.0), thickness=Range(low=25.0, high=25.0))
     specimen = build_specimen(config, (38.0, 38.0), EXTENT, generator(0, "band specimen"))
     reference = exit_wave(specimen.atoms, REFERENCE)
