@@ -143,11 +143,21 @@ train unet-leaning unet three.safetensors fields2 fields2 plates supported3 dim 
     defocused zirconia anatase spinel wedges wedges "${singly[@]}" --training.steps 20000 --training.learning_rate 4e-4 \
     --training.validate_every 5000 --seed 2
 
-# What ships: means of these and those before.
+# From the mean of that and those before: supports up to 220 Å thick, whose surface leans a little.
 once four.safetensors framedose weights average three.safetensors unet-leaning/unet.safetensors
-once unet.safetensors framedose weights turn four.safetensors fields2 --turns 1
-once turned.safetensors framedose weights turn four.safetensors fields2 --turns 2
-once best.safetensors framedose weights sharpen turned.safetensors fields2 --gain 2.4 --middle 0.53
+framedose simulate --preset general --seed 33 --structures 210 --validation_structures 16 --image_epochs 10 --support_share 0.3 \
+    --vacuum_share 0.03 --specimen.free_share 0 --specimen.film_share 0.15 --specimen.plan_view_share 0 --specimen.thickness.low 60 \
+    --specimen.thickness.high 220 --specimen.lean.high 25 --specimen.grain_share 0.25 --specimen.radius.low 6 --specimen.radius.high 35 \
+    --specimen.max_particles 6 --gpts 400 --out deep
+train unet-deep unet four.safetensors fields2 fields2 plates supported3 dim dim nulls2 uncorrected rutile magnesia defocused zirconia \
+    anatase spinel wedges wedges deep deep deep "${singly[@]}" --training.steps 24000 --training.learning_rate 4e-4 \
+    --training.validate_every 6000 --seed 3
+
+# What ships: means of these and those before.
+once unet-mean.safetensors framedose weights average four.safetensors unet-deep/unet.safetensors
+once unet.safetensors framedose weights turn unet-mean.safetensors fields2 --turns 1
+once turned.safetensors framedose weights turn unet-mean.safetensors fields2 --turns 2
+once best.safetensors framedose weights sharpen turned.safetensors fields2 --gain 1.9 --middle 0.5
 once msdnet-both.safetensors framedose weights average msdnet-supports/msdnet.safetensors msdnet-fields/msdnet.safetensors
 once msdnet-turned.safetensors framedose weights turn msdnet-both.safetensors fields2 --turns 2
 once msdnet.safetensors framedose weights sharpen msdnet-turned.safetensors fields2 --gain 2 --middle 0.5
