@@ -14,12 +14,12 @@ cut, 5 to 12 nm wide, turned anyhow; on two other oxides; and specimens as varie
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from ase.build import bulk
 from ase.io import write
 from ase.spacegroup import crystal
 from scipy.spatial.transform import Rotation
@@ -33,8 +33,9 @@ from framedose.microscope.exit_wave import exit_wave
 from framedose.networks.weights import SHIPPED
 from framedose.progress import progress
 from framedose.random import generator
-from framedose.specimen.crystal import orientation
-from framedose.specimen.nanoparticle import LATTICES, Lattice, nanoparticle, unit_cell
+from framedose.specimen.crystal import any_orientation, orientation
+from framedose.specimen.nanoparticle import LATTICES, nanoparticle, unit_cell
+from framedose.specimen.support import find_support
 from framedose.study.config import study_config
 from framedose.study.predictors import Predictor, load_predictor
 
@@ -146,28 +147,23 @@ def series(structures: int, folder: Path) -> dict[str, Part]:
 
 def crystals(folder: Path, count: int) -> str:
     """Write files with a crystal of CeO2 and a particle of Au on one of its {111} faces; return their pattern."""
-    ceria, gold = bulk("CeO2", "fluorite", a=5.411, cubic=True), unit_cell("Au", None, None)
-    octahedron = Lattice(225, {(1, 1, 1): 1.0, (1, 0, 0): 1.1}, (1, 1, 0), (1, -1, 1))
+    support, gold = find_support("CeO2"), unit_cell("Au", None, None)
+    octahedron = replace(LATTICES["fcc"], facets={(1, 1, 1): 1.0, (1, 0, 0): 1.1})
     # A {111} face lies across y, where a particle has its base.
-    upright = orientation(ceria, octahedron.zone, octahedron.interface)
+    upright = orientation(support.unit, support.zone, support.plane)
     for index in range(count):
         rng = generator(SEED, "crystals", index)
-        radius, half = rng.uniform(25, 60), rng.uniform(8, 25)
-        atoms = nanoparticle(ceria, octahedron, radius, 0.1, upright, rng, cut=False)
+        large, small = rng.uniform(25, 60), rng.uniform(8, 25)
+        atoms = nanoparticle(support.unit, octahedron, large, 0.1, upright, rng, cut=False)
         turned = Rotation.from_euler("y", rng.uniform(0, 360), degrees=True).as_matrix() @ upright
-        turn = turned if rng.random() < 0.5 else anyhow(rng)
-        metal = nanoparticle(gold, LATTICES["fcc"], half, 0.2, turn, rng, twinned=rng.random() < 0.4)
-        x, z = rng.uniform(-0.3, 0.3, 2) * radius
+        turn = turned if rng.random() < 0.5 else any_orientation(rng)
+        metal = nanoparticle(gold, LATTICES["fcc"], small, 0.2, turn, rng, twinned=rng.random() < 0.4)
+        x, z = rng.uniform(-0.3, 0.3, 2) * large
         metal.positions += [x, atoms.positions[:, 1].max() + 2.4, z]
         atoms += metal
-        atoms.positions = atoms.positions @ anyhow(rng).T
+        atoms.positions = atoms.positions @ any_orientation(rng).T
         write(folder / f"crystal{index}.xyz", atoms)
     return str(folder / "crystal*.xyz")
-
-
-def anyhow(rng: np.random.Generator) -> np.ndarray:
-    """Return any rotation (3, 3)."""
-    return Rotation.from_quat(rng.normal(size=4)).as_matrix()
 
 
 def changed(recipe: DatasetRecipe, **values: Any) -> DatasetRecipe:

@@ -173,6 +173,7 @@ def alternate(first: Callable[[int], object], second: Callable[[int], object]) -
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    # Read at the top already: recipe and counts hang on it.
     parser.add_argument("--quick", action="store_true", help="try it on small images, in a minute")
     parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, workers(1) as one, workers(2) as two:

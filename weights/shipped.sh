@@ -135,20 +135,19 @@ train unet-dim unet both.safetensors fields2 fields2 plates plates supported3 su
 
 # From the mean of these and the one before: surfaces that lean, and second grains.
 once three.safetensors framedose weights average unet-oxides/unet.safetensors unet-dim/unet.safetensors both.safetensors
-framedose simulate --preset general --seed 32 --structures 320 --validation_structures 24 --image_epochs 10 --support_share 0.3 \
-    --vacuum_share 0.03 --specimen.free_share 0 --specimen.film_share 0.15 --specimen.plan_view_share 0 --specimen.thickness.low 20 \
-    --specimen.thickness.high 140 --specimen.lean.high 50 --specimen.grain_share 0.4 --specimen.radius.low 6 --specimen.radius.high 35 \
-    --specimen.max_particles 6 --gpts 400 --out wedges
+# Not "crystalline": a few fields are vacuum.
+leaning=(--image_epochs 10 --support_share 0.3 --vacuum_share 0.03 --specimen.free_share 0 --specimen.film_share 0.15
+    --specimen.plan_view_share 0 --specimen.radius.low 6 --specimen.radius.high 35 --specimen.max_particles 6 --gpts 400)
+framedose simulate --preset general --seed 32 --structures 320 --validation_structures 24 "${leaning[@]}" \
+    --specimen.thickness.low 20 --specimen.thickness.high 140 --specimen.lean.high 50 --specimen.grain_share 0.4 --out wedges
 train unet-leaning unet three.safetensors fields2 fields2 plates supported3 dim dim nulls2 uncorrected uncorrected rutile magnesia \
     defocused zirconia anatase spinel wedges wedges "${singly[@]}" --training.steps 20000 --training.learning_rate 4e-4 \
     --training.validate_every 5000 --seed 2
 
 # From the mean of that and those before: supports up to 220 Å thick, whose surface leans a little.
 once four.safetensors framedose weights average three.safetensors unet-leaning/unet.safetensors
-framedose simulate --preset general --seed 33 --structures 210 --validation_structures 16 --image_epochs 10 --support_share 0.3 \
-    --vacuum_share 0.03 --specimen.free_share 0 --specimen.film_share 0.15 --specimen.plan_view_share 0 --specimen.thickness.low 60 \
-    --specimen.thickness.high 220 --specimen.lean.high 25 --specimen.grain_share 0.25 --specimen.radius.low 6 --specimen.radius.high 35 \
-    --specimen.max_particles 6 --gpts 400 --out deep
+framedose simulate --preset general --seed 33 --structures 210 --validation_structures 16 "${leaning[@]}" \
+    --specimen.thickness.low 60 --specimen.thickness.high 220 --specimen.lean.high 25 --specimen.grain_share 0.25 --out deep
 train unet-deep unet four.safetensors fields2 fields2 plates supported3 dim dim nulls2 uncorrected rutile magnesia defocused zirconia \
     anatase spinel wedges wedges deep deep deep "${singly[@]}" --training.steps 24000 --training.learning_rate 4e-4 \
     --training.validate_every 6000 --seed 3

@@ -36,6 +36,12 @@ def grey(path, *shape, seed=0):
     Image.fromarray(noise(*shape, seed=seed).astype(np.uint8)).save(path)
 
 
+def write_camera():
+    """Write a passport with a gain of 2 and an offset of 2."""
+    two = Interval(value=2, low=2, high=2)
+    write_passport("camera.yaml", load_passport("oneview").model_copy(update={"gain": two, "offset": two}))
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -157,9 +163,7 @@ class TestResults:
 
     def test_the_passport_of_the_camera_tells_the_dose(self, here, weights, capsys):
         write_tiff(here / "a.tif", noise(60, 45), 0.3)
-        plain = load_passport("oneview")
-        gain = Interval(value=2, low=2, high=2)
-        write_passport("camera.yaml", plain.model_copy(update={"gain": gain, "offset": gain}))
+        write_camera()
         assert main(["segment", "a.tif", "--network", weights, "--camera", "camera.yaml"]) == 0
         capsys.readouterr()
         with open("framedose-segment/segmentation.csv", encoding="utf-8") as file:
@@ -489,9 +493,7 @@ class TestSeries:
 
     def test_the_offset_of_the_camera_is_taken_off_every_frame_of_a_sum(self, here, weights):
         write_tiff(here / "a.tif", noise(3, 60, 45), 0.3)
-        interval = Interval(value=2, low=2, high=2)
-        plain = load_passport("oneview").model_copy(update={"gain": interval, "offset": interval})
-        write_passport("camera.yaml", plain)
+        write_camera()
         command = ["segment", "a.tif", "--network", weights, "--threshold", "0.4", "--camera", "camera.yaml"]
         assert main([*command, "--sum-frames", "3"]) == 0
         with open("framedose-segment/segmentation.csv", encoding="utf-8") as file:

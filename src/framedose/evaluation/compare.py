@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from framedose.evaluation.summary import Band, EvaluationConfig
 from framedose.random import generator
 
 Indices = npt.NDArray[np.int_]
+Booleans = npt.NDArray[np.bool_]
 
 # Shares of the area that dose ratios are given at.
 LEVELS = (0.25, 0.5, 0.75)
@@ -128,9 +128,12 @@ def compare(
     both = (_Pixels(first), _Pixels(second))
     draws = _draws(first, config.resamples, generator(seed, "bootstrap"))
     at_threshold = _setting(both, lambda pixels, _: pixels.measured.indices(config.threshold), draws, config.level)
-    at_false_area, precise = (
-        _setting(both, partial(_Pixels.at_false_area, false_area=false_area, precision=least), draws, config.level)
-        for least in (0.0, precision)
+    at_false_area = _setting(both, lambda pixels, draw: _least(pixels.within(false_area, draw)), draws, config.level)
+    precise = _setting(
+        both,
+        lambda pixels, draw: _least(pixels.within(false_area, draw) & pixels.precise(precision, draw)),
+        draws,
+        config.level,
     )
     false = [_false_area(measured.counts(config.threshold)).max() for measured in (first, second)]
     return Comparison(
@@ -179,19 +182,19 @@ class _Pixels:
         self.truth = measured.particle.sum(axis=-1)
         self.vacuum, self.support = (at_least(part) / measured.pixels for part in (measured.vacuum, measured.support))
 
-    def at_false_area(self, draw: _Draw, *, false_area: float, precision: float = 0.0) -> Indices:
-        """Return for each dose the index of the least threshold at which neither mean false area exceeds this.
-
-        And at which the pooled precision is no less than given. Where there is no such threshold, it is the number of
-        thresholds: then nothing may be called particle.
-        """
+    def within(self, false_area: float, draw: _Draw) -> Booleans:
+        """Return whether neither mean false area exceeds this (D, B + 1)."""
         kinds = [np.tensordot(draw.vacuum, self.vacuum, 1)]
         if len(self.support):
             kinds.append(np.tensordot(draw.support, self.support, 1))
+        allowed: Booleans = np.maximum.reduce(kinds) <= false_area
+        return allowed
+
+    def precise(self, precision: float, draw: _Draw) -> Booleans:
+        """Return whether this share of what is predicted, pooled over structures, is particle (D, B + 1)."""
         hits, found = (np.tensordot(draw.structures, part, 1) for part in (self.hits, self.found))
-        allowed = (np.maximum.reduce(kinds) <= false_area) & (hits >= precision * found)
-        indices: Indices = allowed.argmax(axis=-1)
-        return indices
+        allowed: Booleans = hits >= precision * found
+        return allowed
 
     def shares(self, indices: Indices) -> tuple[Floats, Floats, Floats]:
         """Return area ratio, share of the particle that is predicted, and F1 (structures, D)."""
@@ -207,7 +210,13 @@ def indices_at_false_area(measured: Measured, false_area: float) -> Indices:
     threshold does, it is the number of thresholds: then nothing may be called particle.
     """
     plain = _draws(measured, 0, np.random.default_rng(0))[0]
-    return _Pixels(measured).at_false_area(plain, false_area=false_area)
+    return _least(_Pixels(measured).within(false_area, plain))
+
+
+def _least(allowed: Booleans) -> Indices:
+    """Return for each dose the index of the least threshold that is allowed; above all nothing is predicted."""
+    indices: Indices = allowed.argmax(axis=-1)
+    return indices
 
 
 def _setting(

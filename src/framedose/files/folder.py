@@ -1,12 +1,12 @@
 """A folder as one series: a file for each frame, as in-situ cameras write them."""
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from framedose.errors import CalibrationError, FileFormatError, ImageError
+from framedose.errors import FileFormatError
+from framedose.files.alike import check_alike
 from framedose.files.formats import readable
 from framedose.files.frames import Frames
 from framedose.micrograph import Micrograph
@@ -34,12 +34,13 @@ def open_folder(folder: Path, open_file: Callable[[Path], Frames]) -> Frames:
     if not files:
         raise FileFormatError(f"{folder}: holds no file that framedose reads, name the files or another folder.")
     first: list[Micrograph] = []
+    remedy = f"the frames of the folder {folder} must be alike. Name the files instead"
 
     def load(index: int) -> Micrograph:
         if not first:
             first.append(_only_frame(open_file(files[0])))
         frame = _only_frame(open_file(files[index])) if index else first[0]
-        _check_like(frame, first[0], folder)
+        check_alike(frame, first[0], (frame.origin, first[0].origin), remedy, tolerance=1e-3)
         return replace(frame, frame=index)
 
     return Frames(folder, files, range(len(files)), load)
@@ -70,16 +71,3 @@ def _only_frame(frames: Frames) -> Micrograph:
             "Name the stacks themselves."
         )
     return frames[0]
-
-
-def _check_like(frame: Micrograph, first: Micrograph, folder: Path) -> None:
-    if frame.image.shape != first.image.shape:
-        raise ImageError(
-            f"{frame.origin}: has the shape {frame.image.shape}, but {first.origin} has {first.image.shape}; "
-            f"the frames of the folder {folder} must be alike. Name the files instead."
-        )
-    if not math.isclose(frame.sampling, first.sampling, rel_tol=1e-3):
-        raise CalibrationError(
-            f"{frame.origin}: has pixels of {frame.sampling:g} Å, but {first.origin} has {first.sampling:g} Å; "
-            f"the frames of the folder {folder} must be alike. Name the files instead, or give --sampling."
-        )

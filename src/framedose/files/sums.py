@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from framedose.errors import CalibrationError, ImageError
+from framedose.errors import ImageError
+from framedose.files.alike import check_alike
 from framedose.micrograph import Micrograph
 
 
@@ -62,17 +63,10 @@ def _sum(total: float | None, value: float | None) -> float | None:
 
 
 def _check_like(frame: Micrograph, first: Micrograph) -> None:
-    for name, mine, others in (
-        ("the shape", frame.image.shape, first.image.shape),
-        ("the quantity", frame.quantity, first.quantity),
-    ):
-        if mine != others:
-            raise ImageError(
-                f"{frame.origin}, frame {frame.frame}: has {name} {mine}, but frame {first.frame} has {others}; "
-                "only frames that are alike can be summed."
-            )
-    if frame.sampling != first.sampling:
-        raise CalibrationError(
-            f"{frame.origin}, frame {frame.frame}: has pixels of {frame.sampling:g} Å, but frame {first.frame} has "
-            f"{first.sampling:g} Å; give --sampling."
+    names = f"{frame.origin}, frame {frame.frame}", f"frame {first.frame}"
+    remedy = "only frames that are alike can be summed: leave it out"
+    check_alike(frame, first, names, remedy)
+    if frame.quantity != first.quantity:
+        raise ImageError(
+            f"{names[0]}: has the quantity {frame.quantity}, but {names[1]} has {first.quantity}; {remedy}."
         )

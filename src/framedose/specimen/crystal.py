@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
+from scipy.spatial.transform import Rotation
 
 Array = npt.NDArray[np.float64]
 Miller = tuple[int, int, int]
@@ -40,6 +41,12 @@ def orientation(unit: Atoms, zone: Miller, plane: Miller) -> Array:
     z, y = zone @ np.asarray(unit.cell), plane @ np.asarray(unit.cell.reciprocal())
     z, y = z / np.linalg.norm(z), y / np.linalg.norm(y)
     return np.stack([np.cross(y, z), y, z])
+
+
+def any_orientation(rng: np.random.Generator) -> Array:
+    """Return a rotation (3, 3), uniform over all: a normal quaternion has no preferred direction."""
+    matrix: Array = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+    return matrix
 
 
 def lattice_in_box(

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from framedose.errors import SpecimenError
 from framedose.specimen.config import SpecimenConfig
-from framedose.specimen.crystal import Array, orientation
+from framedose.specimen.crystal import Array, any_orientation, orientation
 from framedose.specimen.mask import hull_area, overlapping, projected_hull
 from framedose.specimen.nanoparticle import nanoparticle
 from framedose.specimen.support import Support, slab
@@ -99,7 +99,7 @@ def _drawn(
         return particles, [Atoms()], drawn
     drawn |= {"thickness": config.thickness.draw(rng), "gap": config.gap.draw(rng)}
     # From the base of the particle the support must reach every corner of the cell, wherever the view is placed.
-    any_other = None if on_zone else _any_orientation(rng)
+    any_other = None if on_zone else any_orientation(rng)
     support = slab(crystal, drawn["thickness"], 1.5 * extent, any_other, rng, plate=plan, lean=lean)
     if plan:
         support.positions = support.positions @ lay.T
@@ -122,7 +122,7 @@ def _grain(
     crystal: Support, thickness: float, others: Atoms, lean: float, extent: float, rng: np.random.Generator
 ) -> Atoms:
     """Return a second grain, of any orientation, behind or before the others, up to an edge anywhere near them."""
-    grain = slab(crystal, thickness, 2 * extent, _any_orientation(rng), rng, lean=lean)
+    grain = slab(crystal, thickness, 2 * extent, any_orientation(rng), rng, lean=lean)
     grain.positions[:, 1] += rng.uniform(-0.5, 0.5) * extent
     grain.positions = grain.positions @ Rotation.from_euler("z", rng.uniform(0, 2 * np.pi)).as_matrix().T
     heights, mine = others.positions[:, 2], grain.positions[:, 2]
@@ -147,7 +147,7 @@ def _particle(
     """Return the radius of a particle, and it with its base in the surface; ``upright``, its zone axis is along z."""
     for _ in range(_TRIES):
         radius = config.radius.draw(rng)
-        turn = None if on_zone else _any_orientation(rng)
+        turn = None if on_zone else any_orientation(rng)
         unit, crystal = config.unit_cell(config.strain.draw(rng)), config.crystal()
         if turn is None:
             turn = orientation(unit, crystal.zone, crystal.interface)
@@ -262,9 +262,3 @@ def _random_turn(max_tilt: float, rng: np.random.Generator) -> tuple[float, Arra
     lean = Rotation.from_rotvec(np.deg2rad(tilt) * np.array([np.cos(azimuth), np.sin(azimuth), 0.0]))
     matrix: Array = (Rotation.from_rotvec([0, 0, turn]) * lean).as_matrix()
     return tilt, matrix
-
-
-def _any_orientation(rng: np.random.Generator) -> Array:
-    """Return a rotation (3, 3), uniform over all: a normal quaternion has no preferred direction."""
-    matrix: Array = Rotation.from_quat(rng.normal(size=4)).as_matrix()
-    return matrix

@@ -70,14 +70,14 @@ def darkened(image: Tensor, light: Tensor, noise: Tensor) -> Tensor:
 def _light(shape: torch.Size, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Return the share of the light (y, x): all on one side of a straight edge, or on both of a stop."""
     side = max(shape)
-    y, x = (np.arange(pixels, dtype=np.float32) - pixels / 2 for pixels in shape)
+    y, x = (np.arange(pixels) - pixels / 2 for pixels in shape)
     angle = rng.uniform(0, 2 * np.pi)
     across = np.cos(angle) * x[None] + np.sin(angle) * y[:, None] - rng.uniform(-0.5, 0.5) * side
     if rng.random() < 0.5:
         across = np.abs(across) - rng.uniform(*_STOP) * side / 2
     left = rng.uniform(0, _LEFT)
-    light: npt.NDArray[np.float32] = left + (1 - left) * expit(across / rng.uniform(*_SOFT))
-    return light.astype(np.float32)
+    light: npt.NDArray[np.float32] = (left + (1 - left) * expit(across / rng.uniform(*_SOFT))).astype(np.float32)
+    return light
 
 
 def _interpolated(pixels: Tensor, shape: torch.Size) -> Tensor:
