@@ -6,8 +6,8 @@ paper's replica of its experiment (A.4); specimens as varied as the first in fie
 hold more particles as frames of a microscope do; specimens on supports of 50 to 100 Å, all crystalline; such on thin
 ones in plan view; on supports of 20 to 100 Å whose surface leans by up to 50 degrees, two fifths of them with a second
 grain; on supports of 100 to 200 Å, leaning by up to 10 degrees; on whole crystals of CeO2, octahedra with their corners
-cut, 5 to 12 nm wide, turned anyhow; on two other oxides; and specimens as varied as the first in a microscope of
-200 keV without a corrector. The last line is JSON.
+cut, 5 to 12 nm wide, turned anyhow; on heaps of them, as in a powder, in fields twice as wide; on two other oxides; and
+specimens as varied as the first in a microscope of 200 keV without a corrector. The last line is JSON.
 
     python benchmarks/shipped.py
 """
@@ -65,7 +65,13 @@ def main() -> None:
 
 def series(structures: int, folder: Path) -> dict[str, Part]:
     """Return the recipe and the split of each series; a crystal that framedose does not know is put in ``folder``."""
-    thin_profile = {"plan_view_share": 0.0, "thickness": {"high": 50.0}, "lean": {"high": 0.0}, "grain_share": 0.0}
+    thin_profile = {
+        "plan_view_share": 0.0,
+        "thickness": {"high": 50.0},
+        "lean": {"high": 0.0},
+        "grain_share": 0.0,
+        "powder_share": 0.0,
+    }
     recipe = changed(study_config("general").dataset, specimen=thin_profile)
     on_zone = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1}
     papers = changed(recipe, specimen=on_zone)
@@ -129,6 +135,10 @@ def series(structures: int, folder: Path) -> dict[str, Part]:
                 specimen={"structures": crystals(folder, structures), "mask_elements": ("Au",), "film_share": 0.0},
             ),
             Split("shipped on crystals", kinds, len(DOSES), DOSES),
+        ),
+        "powder": (
+            changed(recipe, specimen={"free_share": 0.0, "powder_share": 1.0}, gpts=2 * recipe.gpts),
+            Split("shipped powder", kinds, len(DOSES), DOSES),
         ),
         "on TiO2": (
             changed(recipe, specimen={"free_share": 0.0, "support": "TiO2"}),

@@ -4,10 +4,10 @@ One dataset within the defocus of the shipped networks, one outside. The last li
 how many show rings, and the share of these that are within 15 % of the truth.
 
     framedose simulate --preset general --seed 77 --gpts 512 --structures 20 --validation_structures 1 \
-        --image_epochs 5 --specimen.lean.high 0 --specimen.grain_share 0 --out near
+        --image_epochs 5 --specimen.lean.high 0 --specimen.grain_share 0 --specimen.powder_share 0 --out near
     framedose simulate --preset general --seed 77 --gpts 512 --structures 20 --validation_structures 1 \
-        --image_epochs 5 --specimen.lean.high 0 --specimen.grain_share 0 --conditions.defocus.low 400 \
-        --conditions.defocus.high 4000 --out far
+        --image_epochs 5 --specimen.lean.high 0 --specimen.grain_share 0 --specimen.powder_share 0 \
+        --conditions.defocus.low 400 --conditions.defocus.high 4000 --out far
     python benchmarks/thon_rings.py near far
 """
 

@@ -145,6 +145,7 @@ def specimen(name: str) -> None:
         "on a surface that leans by 40°": {"lean": {"low": 40.0, "high": 40.0}},
         "with a second grain": {"lean": {"low": 4.0, "high": 4.0}, "grain_share": 1.0},
         "in plan view": {"plan_view_share": 1.0},
+        "in a powder": {"powder_share": 1.0, "crystallite": {"low": 9.0, "high": 13.0}},
         "free, on a carbon film with an edge": {"free_share": 1.0, "film_share": 1.0},
     }
     figure = Figure(figsize=(12, 6.2), layout="constrained")
@@ -153,11 +154,11 @@ def specimen(name: str) -> None:
         of = recipe(**changes)
         atoms(one, of, make_specimen(of, 9, Split("picture", make_kinds(1, 0, 0), 1), 0))
         one.set_title(title, fontsize=9)
-    for one, title in zip(axes[6:], list(kinds)[1:3], strict=True):
-        of = recipe(**kinds[title])
-        made = make_specimen(of, 9, Split("picture", make_kinds(1, 0, 0), 1), 0)
-        show(one, mask_of(of, lens(of).sampling, made.hulls, ()), f"the mask: {title}", cmap="gray")
-    axes[5].legend(*axes[5].get_legend_handles_labels(), loc="lower right", fontsize=7, markerscale=3, framealpha=1)
+    title = "several particles"
+    of = recipe(**kinds[title])
+    made = make_specimen(of, 9, Split("picture", make_kinds(1, 0, 0), 1), 0)
+    show(axes[7], mask_of(of, lens(of).sampling, made.hulls, ()), f"the mask: {title}", cmap="gray")
+    axes[6].legend(*axes[6].get_legend_handles_labels(), loc="lower right", fontsize=7, markerscale=3, framealpha=1)
     save(figure, name)
 
 

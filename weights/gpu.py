@@ -37,7 +37,7 @@ def options(text: str) -> Options:
 
 # All have images of one size, so that none of a batch is cropped to that of another.
 EVERY = options("preset general validation_structures 1 image_epochs 10 gpts 512")
-EVERY |= options("specimen.lean.high 0 specimen.grain_share 0")
+EVERY |= options("specimen.lean.high 0 specimen.grain_share 0 specimen.powder_share 0")
 FILM = options("specimen.film.low 15 specimen.film.high 80")
 MANY = options("specimen.radius.low 6 specimen.radius.high 40 specimen.max_particles 8")
 WIDE = FILM | MANY | options("support_share 0.2 vacuum_share 0.1 specimen.free_share 0.5 specimen.film_share 0.5")
@@ -47,6 +47,9 @@ CRYSTALLINE |= options("specimen.radius.low 6 specimen.radius.high 35 specimen.m
 CRYSTALLINE |= options("specimen.thickness.low 20 specimen.thickness.high 120 specimen.plan_view_share 0.5")
 LEANING = CRYSTALLINE | options("specimen.plan_view_share 0 specimen.thickness.high 140")
 LEANING |= options("specimen.lean.high 50 specimen.grain_share 0.4")
+DEEP = LEANING | options("specimen.thickness.low 60 specimen.thickness.high 220")
+DEEP |= options("specimen.lean.high 25 specimen.grain_share 0.25")
+POWDER = CRYSTALLINE | options("specimen.powder_share 1 specimen.on_zone_share 0.4")
 OXIDE = CRYSTALLINE | options("support_share 0.6")
 # Particles of the paper's kind and size, at the doses at which they come into sight.
 LOW = options("support_share 0.25 vacuum_share 0.15 specimen.free_share 0 specimen.film_share 0")
@@ -74,6 +77,9 @@ DATASETS = {
     "plates3": CRYSTALLINE | options("seed 27 structures 28"),
     "leaning1": LEANING | options("seed 34 structures 28"),
     "leaning2": LEANING | options("seed 35 structures 28"),
+    "deep1": DEEP | options("seed 36 structures 20"),
+    "heaps1": POWDER | options("seed 37 structures 28"),
+    "heaps2": POWDER | options("seed 38 structures 28"),
     "uncorrected2": UNCORRECTED | options("seed 28 structures 28"),
     "defocused2": DEFOCUSED | options("seed 29 structures 14"),
     "rutile2": OXIDE | options("seed 30 structures 14 specimen.support TiO2 specimen.support_lattice_constant 4.66"),

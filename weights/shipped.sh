@@ -12,8 +12,12 @@ once() { # FILE COMMAND...: the commands of "framedose weights" do not write ove
     [ -e "$1" ] || "${@:2}" --out "$1"
 }
 
-simulate() { # FOLDER OPTIONS...: surfaces along the beam, or plan views, without other grains
-    framedose simulate --preset general --specimen.lean.high 0 --specimen.grain_share 0 "${@:2}" --out "$1"
+simulate() { # FOLDER OPTIONS...: surfaces along the beam, or plan views, without other grains and powders
+    leaning "$1" --specimen.lean.high 0 --specimen.grain_share 0 "${@:2}"
+}
+
+leaning() { # FOLDER OPTIONS...: surfaces that lean, and second grains
+    framedose simulate --preset general --specimen.powder_share 0 "${@:2}" --out "$1"
 }
 
 papers() { # FOLDER OPTIONS...: specimens of the paper's kind, at low dose too
@@ -75,9 +79,9 @@ crystalline=(--vacuum_share 0 --specimen.free_share 0 --specimen.film_share 0.15
     --specimen.max_particles 6 --gpts 400 --specimen.plan_view_share)
 simulate plates --seed 15 --structures 400 --validation_structures 40 --image_epochs 10 --support_share 0.3 \
     --specimen.thickness.low 20 --specimen.thickness.high 120 "${crystalline[@]}" 0.5
-simulate fields2 --seed 12 --structures 150 --validation_structures 24 --support_share 0.2 --vacuum_share 0.1 --specimen.free_share 0.5 \
-    --specimen.film_share 0.5 "${film[@]}" --specimen.thickness.low 20 --specimen.thickness.high 80 --specimen.plan_view_share 0.2 \
-    "${many[@]}" 10 --gpts 640
+wide=(--support_share 0.2 --vacuum_share 0.1 --specimen.free_share 0.5 --specimen.film_share 0.5 "${film[@]}"
+    --specimen.thickness.low 20 --specimen.thickness.high 80 --specimen.plan_view_share 0.2 "${many[@]}" 10 --gpts 640)
+simulate fields2 --seed 12 --structures 150 --validation_structures 24 "${wide[@]}"
 papers supported3 --seed 11 --structures 400 --validation_structures 40 --image_epochs 10 --support_share 0.25 --vacuum_share 0.1
 simulate nulls2 --seed 13 --structures 40 --validation_structures 1 --vacuum_share 1 --support_share 1 "${profile[@]}"
 mixed=(fields2 fields2 fields2 plates supported3 nulls2)
@@ -88,17 +92,20 @@ train msdnet-plates msdnet msdnet-fields/msdnet.safetensors "${mixed[@]}" "${sin
 
 # Other crystals as support, a microscope without a corrector, and far from focus.
 oxide=("${crystalline[@]}" 0.4 --validation_structures 10)
-simulate rutile --seed 17 --structures 70 --support_share 0.6 --specimen.support TiO2 --specimen.support_lattice_constant 4.66 "${oxide[@]}"
-simulate magnesia --seed 18 --structures 50 --support_share 0.6 --specimen.support MgO "${oxide[@]}"
-simulate zirconia --seed 20 --structures 50 --support_share 0.5 --specimen.support_lattice_constant 5.1 "${oxide[@]}"
-simulate uncorrected --seed 16 --structures 120 --validation_structures 16 --support_share 0.35 --vacuum_share 0.06 \
-    --exit_wave.energy 2e5 --conditions.cs.low 4e6 --conditions.cs.high 1.3e7 --conditions.defocus.low -300 \
-    --conditions.defocus.high 1300 --conditions.focal_spread.low 20 --conditions.focal_spread.high 70 --margin 48 \
-    --specimen.free_share 0.5 --specimen.film_share 0.7 "${film[@]}" --specimen.thickness.low 20 --specimen.thickness.high 80 \
-    --specimen.plan_view_share 0.25 "${many[@]}" 8 --gpts 520
-simulate defocused --seed 19 --structures 40 --validation_structures 10 --support_share 0.5 --vacuum_share 0 \
-    --conditions.defocus.low -900 --conditions.defocus.high 900 --margin 48 --specimen.free_share 0.8 --specimen.film_share 0.8 \
-    --specimen.film.low 15 --specimen.film.high 90 "${many[@]}" 8 --gpts 520
+rutile=(--support_share 0.6 --specimen.support TiO2 --specimen.support_lattice_constant 4.66 "${oxide[@]}")
+magnesia=(--support_share 0.6 --specimen.support MgO "${oxide[@]}")
+zirconia=(--support_share 0.5 --specimen.support_lattice_constant 5.1 "${oxide[@]}")
+uncorrected=(--support_share 0.35 --vacuum_share 0.06 --exit_wave.energy 2e5 --conditions.cs.low 4e6 --conditions.cs.high 1.3e7
+    --conditions.defocus.low -300 --conditions.defocus.high 1300 --conditions.focal_spread.low 20 --conditions.focal_spread.high 70
+    --margin 48 --specimen.free_share 0.5 --specimen.film_share 0.7 "${film[@]}" --specimen.thickness.low 20
+    --specimen.thickness.high 80 --specimen.plan_view_share 0.25 "${many[@]}" 8 --gpts 520)
+defocused=(--support_share 0.5 --vacuum_share 0 --conditions.defocus.low -900 --conditions.defocus.high 900 --margin 48
+    --specimen.free_share 0.8 --specimen.film_share 0.8 --specimen.film.low 15 --specimen.film.high 90 "${many[@]}" 8 --gpts 520)
+simulate rutile --seed 17 --structures 70 "${rutile[@]}"
+simulate magnesia --seed 18 --structures 50 "${magnesia[@]}"
+simulate zirconia --seed 20 --structures 50 "${zirconia[@]}"
+simulate uncorrected --seed 16 --structures 120 --validation_structures 16 "${uncorrected[@]}"
+simulate defocused --seed 19 --structures 40 --validation_structures 10 "${defocused[@]}"
 mixed=(fields2 fields2 fields2 plates supported3 nulls2 uncorrected uncorrected rutile magnesia defocused zirconia)
 train unet-supports unet unet-plates/unet.safetensors "${mixed[@]}" "${singly[@]}" --training.steps 18000 \
     --training.learning_rate 4e-4 --training.validate_every 6000
@@ -109,10 +116,11 @@ train msdnet-supports msdnet msdnet-plates/msdnet.safetensors "${mixed[@]}" "${s
 # sight, and two oxides more; in two mixtures.
 once averaged.safetensors framedose weights average unet-plates/unet.safetensors unet-fields/unet.safetensors
 once both.safetensors framedose weights average unet-supports/unet.safetensors unet-supports/unet.safetensors averaged.safetensors
-simulate dim --seed 24 --structures 60 --validation_structures 8 --image_epochs 10 --support_share 0.25 --vacuum_share 0.15 \
-    --specimen.free_share 0 --specimen.film_share 0 --specimen.on_zone_share 1 "${profile[@]}" --specimen.twinned_share 0.1 \
-    --specimen.thickness.low 20 --specimen.radius.low 5 --specimen.radius.high 12 --specimen.radius.scale linear --specimen.max_particles 4 \
-    --conditions.defocus.low -200 --conditions.defocus.high 200 --conditions.dose.low 8 --conditions.dose.high 2e3 --gpts 400
+dim=(--validation_structures 8 --image_epochs 10 --support_share 0.25 --vacuum_share 0.15 --specimen.free_share 0
+    --specimen.film_share 0 --specimen.on_zone_share 1 "${profile[@]}" --specimen.twinned_share 0.1 --specimen.thickness.low 20
+    --specimen.radius.low 5 --specimen.radius.high 12 --specimen.radius.scale linear --specimen.max_particles 4 --gpts 400
+    --conditions.defocus.low -200 --conditions.defocus.high 200 --conditions.dose.low 8 --conditions.dose.high 2e3)
+simulate dim --seed 24 --structures 60 "${dim[@]}"
 python3 - <<'CIF'
 from ase.io import write
 from ase.spacegroup import crystal
@@ -122,11 +130,11 @@ write("anatase.cif", crystal(["Ti", "O"], anatase, spacegroup=141, cellpar=[3.78
 spinel = [3 * (0.125,), 3 * (0.5,), 3 * (0.2624,)]
 write("spinel.cif", crystal(["Mg", "Al", "O"], spinel, spacegroup=227, setting=2, cellpar=3 * [8.083] + 3 * [90]))
 CIF
-more_oxides=(--structures 40 --validation_structures 8 --support_share 0.6 "${crystalline[@]}" 0.3)
-simulate anatase --seed 30 --specimen.support anatase.cif --specimen.support_zone_axis "[1,0,0]" --specimen.support_plane "[0,0,1]" \
-    "${more_oxides[@]}"
-simulate spinel --seed 31 --specimen.support spinel.cif --specimen.support_zone_axis "[1,1,0]" --specimen.support_plane "[1,-1,1]" \
-    "${more_oxides[@]}"
+more_oxides=(--validation_structures 8 --support_share 0.6 "${crystalline[@]}" 0.3)
+anatase=(--specimen.support anatase.cif --specimen.support_zone_axis "[1,0,0]" --specimen.support_plane "[0,0,1]" "${more_oxides[@]}")
+spinel=(--specimen.support spinel.cif --specimen.support_zone_axis "[1,1,0]" --specimen.support_plane "[1,-1,1]" "${more_oxides[@]}")
+simulate anatase --seed 30 --structures 40 "${anatase[@]}"
+simulate spinel --seed 31 --structures 40 "${spinel[@]}"
 others=(nulls2 uncorrected uncorrected rutile magnesia defocused zirconia anatase anatase spinel spinel)
 train unet-oxides unet both.safetensors fields2 fields2 fields2 plates plates supported3 dim dim dim dim "${others[@]}" "${singly[@]}" \
     --training.steps 15000 --training.learning_rate 4e-4 --training.validate_every 5000
@@ -136,18 +144,18 @@ train unet-dim unet both.safetensors fields2 fields2 plates plates supported3 su
 # From the mean of these and the one before: surfaces that lean, and second grains.
 once three.safetensors framedose weights average unet-oxides/unet.safetensors unet-dim/unet.safetensors both.safetensors
 # Not "crystalline": a few fields are vacuum.
-leaning=(--image_epochs 10 --support_share 0.3 --vacuum_share 0.03 --specimen.free_share 0 --specimen.film_share 0.15
+sloping=(--image_epochs 10 --support_share 0.3 --vacuum_share 0.03 --specimen.free_share 0 --specimen.film_share 0.15
     --specimen.plan_view_share 0 --specimen.radius.low 6 --specimen.radius.high 35 --specimen.max_particles 6 --gpts 400)
-framedose simulate --preset general --seed 32 --structures 320 --validation_structures 24 "${leaning[@]}" \
-    --specimen.thickness.low 20 --specimen.thickness.high 140 --specimen.lean.high 50 --specimen.grain_share 0.4 --out wedges
+leaning wedges --seed 32 --structures 320 --validation_structures 24 "${sloping[@]}" \
+    --specimen.thickness.low 20 --specimen.thickness.high 140 --specimen.lean.high 50 --specimen.grain_share 0.4
 train unet-leaning unet three.safetensors fields2 fields2 plates supported3 dim dim nulls2 uncorrected uncorrected rutile magnesia \
     defocused zirconia anatase spinel wedges wedges "${singly[@]}" --training.steps 20000 --training.learning_rate 4e-4 \
     --training.validate_every 5000 --seed 2
 
 # From the mean of that and those before: supports up to 220 Å thick, whose surface leans a little.
 once four.safetensors framedose weights average three.safetensors unet-leaning/unet.safetensors
-framedose simulate --preset general --seed 33 --structures 210 --validation_structures 16 "${leaning[@]}" \
-    --specimen.thickness.low 60 --specimen.thickness.high 220 --specimen.lean.high 25 --specimen.grain_share 0.25 --out deep
+leaning deep --seed 33 --structures 210 --validation_structures 16 "${sloping[@]}" \
+    --specimen.thickness.low 60 --specimen.thickness.high 220 --specimen.lean.high 25 --specimen.grain_share 0.25
 train unet-deep unet four.safetensors fields2 fields2 plates supported3 dim dim nulls2 uncorrected rutile magnesia defocused zirconia \
     anatase spinel wedges wedges deep deep deep "${singly[@]}" --training.steps 24000 --training.learning_rate 4e-4 \
     --training.validate_every 6000 --seed 3

@@ -61,6 +61,9 @@ class TestSummed:
         with pytest.raises(error, match=said):
             summed([frame(0), other])
 
+    def test_a_pixel_size_that_was_rounded_is_the_same(self):
+        assert summed([frame(0), replace(frame(1), sampling=0.50004)]).sampling == 0.5
+
     def test_none_are_refused(self):
         with pytest.raises(ImageError, match="no frames"):
             summed([])

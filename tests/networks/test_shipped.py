@@ -25,7 +25,13 @@ UNSEEN = Split("shipped weights", make_kinds(4, 0, 0), len(DOSES), DOSES)
 def profile_recipe():
     """Return the recipe of particles on zone, in profile."""
     on_zone = {"on_zone_share": 1.0, "free_share": 0.0, "film_share": 0.0, "max_particles": 1}
-    in_profile = {"plan_view_share": 0.0, "thickness": {"high": 50.0}, "lean": {"high": 0.0}, "grain_share": 0.0}
+    in_profile = {
+        "plan_view_share": 0.0,
+        "thickness": {"high": 50.0},
+        "lean": {"high": 0.0},
+        "grain_share": 0.0,
+        "powder_share": 0.0,
+    }
     general = study_config("general").dataset.model_dump()
     return DatasetRecipe.model_validate(merged(general, {"specimen": on_zone | in_profile}))
 

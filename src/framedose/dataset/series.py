@@ -40,6 +40,7 @@ _PAPERS = {
     "plan_view_share": 0.0,
     "lean": {"low": 0.0, "high": 0.0},
     "grain_share": 0.0,
+    "powder_share": 0.0,
     "free_share": 0.0,
     "film_share": 0.0,
     "max_particles": 1,

@@ -40,7 +40,7 @@ def open_folder(folder: Path, open_file: Callable[[Path], Frames]) -> Frames:
         if not first:
             first.append(_only_frame(open_file(files[0])))
         frame = _only_frame(open_file(files[index])) if index else first[0]
-        check_alike(frame, first[0], (frame.origin, first[0].origin), remedy, tolerance=1e-3)
+        check_alike(frame, first[0], (frame.origin, first[0].origin), remedy)
         return replace(frame, frame=index)
 
     return Frames(folder, files, range(len(files)), load)

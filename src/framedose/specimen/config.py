@@ -13,6 +13,8 @@ from framedose.specimen.support import Support, find_support
 
 # Smaller particles have too few atoms for an outline [Å].
 _SMALLEST_RADIUS = 3.0
+# Smaller crystallites of an oxide have no facets [Å].
+_SMALLEST_CRYSTALLITE = 8.0
 # A surface that leans more is nearer to plan view than to profile [degree].
 _STEEPEST = 60.0
 
@@ -73,6 +75,14 @@ class SpecimenConfig(Settings):
     grain_share: float = Field(0.0, ge=0, le=1)
     """Share of the supported fields with a second grain of the support, of any orientation, before or behind everything
     else, which ends at an edge anywhere."""
+    powder_share: float = Field(0.0, ge=0, le=1)
+    """Share of the supported fields in which the support is a heap of whole crystallites, as in a powder: the first
+    particle's host in profile where it is on the zone axis, everything else in any orientation. ``thickness``,
+    ``lean``, ``plan_view_share`` and ``grain_share`` are those of the other fields."""
+    crystallite: Range = Range(low=25.0, high=60.0)
+    """Distance of the first family of facets from the centre of a crystallite [Å]."""
+    max_crystallites: int = Field(4, ge=1)
+    """Crystallites of a heap: any number from one to this, as long as they are no more than 200 Å deep."""
     max_tilt: float = Field(3.0, ge=0, le=20)
     """Largest tilt of the specimen off the zone axis [degree]."""
     film: Range = Range(low=20.0, high=50.0)
@@ -96,6 +106,10 @@ class SpecimenConfig(Settings):
                 raise ValueError(f"{name}.low must be positive, got {getattr(self, name).low}")
         if self.radius.low < _SMALLEST_RADIUS:
             raise ValueError(f"radius.low must be at least {_SMALLEST_RADIUS:g} Å, got {self.radius.low}")
+        if self.crystallite.low < _SMALLEST_CRYSTALLITE:
+            raise ValueError(
+                f"crystallite.low must be at least {_SMALLEST_CRYSTALLITE:g} Å, got {self.crystallite.low}"
+            )
         if self.structures is not None and bool(self.mask_elements) == bool(self.mask_indices):
             raise ValueError("structures need mask_elements or mask_indices, one of them, to say what is particle")
         if not 0 <= self.lean.low <= self.lean.high <= _STEEPEST:
@@ -107,7 +121,8 @@ class SpecimenConfig(Settings):
         if self.twinned_share and lattice_of(self.element, self.lattice) != "fcc":
             raise ValueError(f"twinned_share needs an fcc metal, {self.element} is none: set it to 0")
         orientation(self.unit_cell(), self.crystal().zone, self.crystal().interface)
-        self.crystal_support()
+        if (support := self.crystal_support()) and self.powder_share:
+            support.shape()
         return self
 
     def crystal(self) -> Lattice:

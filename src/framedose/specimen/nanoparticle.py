@@ -14,13 +14,19 @@ from framedose.specimen.twins import twinned_in_box
 
 
 @dataclass(frozen=True)
-class Lattice:
-    """What is usual for the crystals of one lattice."""
+class Shape:
+    """The facets that bound the crystals of one kind."""
 
     spacegroup: int
     """Number of the space group whose point group makes facets equivalent."""
     facets: dict[Miller, float]
     """Families of facets, with their distance from the centre over that of the first: near the Wulff shape."""
+
+
+@dataclass(frozen=True)
+class Lattice(Shape):
+    """What is usual for the crystals of one lattice."""
+
     zone: Miller
     """Zone axis along the beam."""
     interface: Miller
@@ -75,7 +81,7 @@ def unit_cell(element: str, lattice: str | None, lattice_constant: float | None,
 
 def nanoparticle(
     unit: Atoms,
-    lattice: Lattice,
+    shape: Shape,
     radius: float,
     facet_variation: float,
     turn: Array,
@@ -92,7 +98,7 @@ def nanoparticle(
 
     Parameters
     ----------
-    unit, lattice
+    unit, shape
         The crystal.
     radius
         Mean distance of the first family of facets from the centre [Å].
@@ -112,12 +118,12 @@ def nanoparticle(
     Atoms
         Positions (x, y, z) [Å]; the lowest layer has y = 0, and x and z are centred.
     """
-    reach = radius * (1 + facet_variation) * max(lattice.facets.values()) * np.sqrt(3)
+    reach = radius * (1 + facet_variation) * max(shape.facets.values()) * np.sqrt(3)
     origin = rng.uniform(0, 1, 3) @ np.asarray(unit.cell) @ turn.T
     box = np.full(3, -reach), np.full(3, reach), origin
     positions, numbers = twinned_in_box(unit, turn, *box, radius, rng) if twinned else lattice_in_box(unit, turn, *box)
     keep = np.ones(len(positions), dtype=bool)
-    for normal, ratio in _facets(unit, lattice):
+    for normal, ratio in facets(unit, shape):
         distance = radius * ratio * rng.uniform(1 - facet_variation, 1 + facet_variation)
         keep &= positions @ (turn @ normal) <= distance
     if cut:
@@ -126,15 +132,15 @@ def nanoparticle(
     return Atoms(numbers=numbers[keep], positions=_centred(positions[keep]))
 
 
-def _facets(unit: Atoms, lattice: Lattice) -> list[tuple[Array, float]]:
-    """Return the outward unit normal of every facet, and its relative distance."""
+def facets(unit: Atoms, shape: Shape) -> list[tuple[Array, float]]:
+    """Return the outward unit normal of every facet, in the axes of the cell, and its relative distance."""
     reciprocal = np.asarray(unit.cell.reciprocal())
-    facets = []
-    for family, ratio in lattice.facets.items():
-        for indices in Spacegroup(lattice.spacegroup).equivalent_reflections([family]):
+    found = []
+    for family, ratio in shape.facets.items():
+        for indices in Spacegroup(shape.spacegroup).equivalent_reflections([family]):
             normal = indices @ reciprocal
-            facets.append((normal / np.linalg.norm(normal), ratio))
-    return facets
+            found.append((normal / np.linalg.norm(normal), ratio))
+    return found
 
 
 def _centred(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

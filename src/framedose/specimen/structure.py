@@ -1,7 +1,5 @@
 """The atoms of one specimen before they are placed: particles on their support, drawn or from a file."""
 
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from glob import glob
@@ -16,13 +14,14 @@ from scipy.spatial.transform import Rotation
 
 from framedose.errors import SpecimenError
 from framedose.specimen.config import SpecimenConfig
-from framedose.specimen.crystal import Array, any_orientation, orientation
-from framedose.specimen.mask import hull_area, overlapping, projected_hull
-from framedose.specimen.nanoparticle import nanoparticle
+from framedose.specimen.crystal import Array, any_orientation
+from framedose.specimen.mask import overlapping, projected_hull
+from framedose.specimen.particle import Make, draw_particle, fitting_particle
+from framedose.specimen.powder import draw_heap
 from framedose.specimen.support import Support, slab
 
-# Draws of one specimen before the request is called impossible, and of the place of one more particle.
-_TRIES, _PLACES = 500, 10
+# Draws of the place of one more particle.
+_PLACES = 10
 # Least distance between the hulls of two particles [Å].
 _APART = 2.0
 # Atoms farther from each other than this belong to different particles [Å]; metals' bonds are up to 3.5.
@@ -36,7 +35,8 @@ _FLAT = (
     np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
 )
 
-Make = Callable[[np.random.Generator], tuple[float, Atoms]]
+# What a specimen has drawn for itself where it does not have that.
+_UNUSED = {"plan_view": 0.0, "lean": 0.0, "thickness": 0.0, "gap": 0.0, "grain": 0.0, "crystallites": 0.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,15 +86,17 @@ def _drawn(
     free = crystal is None or rng.random() < config.free_share
     on_zone = not free and rng.random() < config.on_zone_share
     # No draw where none is asked for: specimens of the same seed stay the same.
+    if crystal is not None and not free and config.powder_share > 0 and rng.random() < config.powder_share:
+        particles, supports, heap = draw_heap(config, crystal, view, extent, turn, on_zone, rng)
+        return particles, supports, _UNUSED | {"on_zone": float(on_zone)} | heap
     plan = not free and config.plan_view_share > 0 and rng.random() < config.plan_view_share
     lean = 0.0 if free or plan else _lean(config, rng)
     # From the axes of a particle on its surface to those of the specimen.
     lay = _FLAT[int(rng.integers(2))] if plan else Rotation.from_euler("x", lean, degrees=True).as_matrix()
-    make = partial(_particle, config, free=free, on_zone=on_zone, lay=lay, upright=not plan)
-    radius, first = _fitting_particle(config, view, make, turn, rng)
+    make = partial(draw_particle, config, free=free, on_zone=on_zone, lay=lay, upright=not plan)
+    radius, first = fitting_particle(config, view, make, turn, rng)
     particles = _group(first, int(rng.integers(1, config.max_particles + 1)), make, free or plan, extent, rng)
-    drawn = {"radius": radius, "on_zone": float(on_zone), "plan_view": float(plan), "lean": lean}
-    drawn |= {"thickness": 0.0, "gap": 0.0, "grain": 0.0}
+    drawn = _UNUSED | {"radius": radius, "on_zone": float(on_zone), "plan_view": float(plan), "lean": lean}
     if crystal is None or free:
         return particles, [Atoms()], drawn
     drawn |= {"thickness": config.thickness.draw(rng), "gap": config.gap.draw(rng)}
@@ -139,57 +141,6 @@ def _with_edge(plate: Atoms, particles: list[Atoms], extent: float, rng: np.rand
     outermost = max(float(particle.positions.mean(axis=0) @ across) for particle in particles)
     edge = outermost + rng.uniform(0, 1) * extent
     return plate[plate.positions @ across <= edge]
-
-
-def _particle(
-    config: SpecimenConfig, rng: np.random.Generator, *, free: bool, on_zone: bool, lay: Array, upright: bool
-) -> tuple[float, Atoms]:
-    """Return the radius of a particle, and it with its base in the surface; ``upright``, its zone axis is along z."""
-    for _ in range(_TRIES):
-        radius = config.radius.draw(rng)
-        turn = None if on_zone else any_orientation(rng)
-        unit, crystal = config.unit_cell(config.strain.draw(rng)), config.crystal()
-        if turn is None:
-            turn = orientation(unit, crystal.zone, crystal.interface)
-            turn = lay.T @ turn if upright else turn
-        # No draw without twins: particles of the same seed stay the same.
-        twinned = config.twinned_share > 0 and rng.random() < config.twinned_share
-        particle = nanoparticle(unit, crystal, radius, config.facet_variation, turn, rng, cut=not free, twinned=twinned)
-        particle.positions = particle.positions @ lay.T
-        # The smallest can be one atom, or a layer that is seen from its edge, which are no particle.
-        with suppress(SpecimenError):
-            projected_hull(particle.positions)
-            return radius, particle
-    raise SpecimenError(
-        f"No particle with radius {config.radius.low}..{config.radius.high} Å has an outline; make specimen.radius "
-        "larger."
-    )
-
-
-def _fitting_particle(
-    config: SpecimenConfig,
-    view: tuple[float, float],
-    make: Make,
-    turn: Array,
-    rng: np.random.Generator,
-) -> tuple[float, Atoms]:
-    """Draw particles until one fits the view, where it must."""
-    for _ in range(_TRIES):
-        radius, particle = make(rng)
-        if not config.whole:
-            return radius, particle
-        hull = projected_hull(particle.positions @ turn.T)
-        diameter = max(np.linalg.norm(hull - corner, axis=1).max() for corner in hull)
-        area = hull_area(hull)
-        large, small = area / view[0] ** 2, area / view[1] ** 2
-        fits = small >= config.mask_fraction.low and large <= config.mask_fraction.high
-        if fits and config.field_diameters * diameter <= view[0]:
-            return radius, particle
-    raise SpecimenError(
-        f"No particle with radius {config.radius.low}..{config.radius.high} Å fits a view of {view[0]:.1f} Å with a "
-        f"mask of {config.mask_fraction.low:.0%} to {config.mask_fraction.high:.0%} and {config.field_diameters} "
-        "particle widths; change specimen.radius or use more pixels."
-    )
 
 
 def _group(

@@ -10,6 +10,7 @@ from ase.io import read
 from ase.spacegroup import crystal
 
 from framedose.specimen.crystal import Array, Miller, lattice_in_box, orientation
+from framedose.specimen.nanoparticle import Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,22 +25,44 @@ class Support:
     """Plane of the surface, which holds the zone axis."""
     top: float
     """Height of the last plane of atoms over the lattice plane through the origin of the cell [Å]."""
+    crystallite: Shape | None = None
+    """What bounds its crystallites in a powder, the family of ``plane`` first, if that is known."""
+
+    def shape(self) -> Shape:
+        """Return what bounds its crystallites.
+
+        Raises
+        ------
+        ValueError
+            If that is not known: of a crystal from a file, or with another surface than the usual one.
+        """
+        if self.crystallite is None:
+            raise ValueError(
+                f"a powder needs one of the supports {', '.join(SUPPORTS)} with its own support_plane, whose "
+                "crystallites are known: change support and support_plane, or set powder_share to 0"
+            )
+        return self.crystallite
 
 
 def _ceria(a: float) -> Support:
     # Trilayers O-Ce-O along [111], oxygen a sqrt(3)/12 over the metal: between two of them the cut is stoichiometric.
-    return Support(bulk("CeO2", "fluorite", a=a, cubic=True), (1, 1, 0), (1, -1, 1), a * np.sqrt(3) / 12)
+    # Octahedra with their corners cut: Z. L. Wang and X. Feng, J. Phys. Chem. B 107, 13563 (2003).
+    octahedron = Shape(225, {(1, 1, 1): 1.0, (1, 0, 0): 1.1})
+    return Support(bulk("CeO2", "fluorite", a=a, cubic=True), (1, 1, 0), (1, -1, 1), a * np.sqrt(3) / 12, octahedron)
 
 
 def _magnesia(a: float) -> Support:
-    return Support(bulk("MgO", "rocksalt", a=a, cubic=True), (0, 0, 1), (1, 0, 0), 0.0)
+    # Smoke of burning magnesium is cubes.
+    return Support(bulk("MgO", "rocksalt", a=a, cubic=True), (0, 0, 1), (1, 0, 0), 0.0, Shape(225, {(1, 0, 0): 1.0}))
 
 
 def _rutile(a: float) -> Support:
     # c/a and u of S. C. Abrahams and J. L. Bernstein, doi 10.1063/1.1676569; the surface ends on bridging oxygen.
     c, u = a * 2.9587 / 4.5937, 0.3048
     cell = crystal(["Ti", "O"], [(0, 0, 0), (u, u, 0)], spacegroup=136, cellpar=[a, a, c, 90, 90, 90])
-    return Support(cell, (0, 0, 1), (1, 1, 0), (1 - 2 * u) * a / np.sqrt(2))
+    # Prisms of {110} with pyramids of {101}, near M. Ramamoorthy et al., Phys. Rev. B 49, 16721 (1994).
+    prism = Shape(136, {(1, 1, 0): 1.0, (1, 0, 1): 1.5})
+    return Support(cell, (0, 0, 1), (1, 1, 0), (1 - 2 * u) * a / np.sqrt(2), prism)
 
 
 # By name, with the lattice constant a [Å]: the project's decision for CeO2; MgO of R. M. Hazen (1976), Am. Mineral. 61.
@@ -70,7 +93,8 @@ def find_support(
         make, known = SUPPORTS[name]
         found = make(lattice_constant or known)
         if zone is not None or plane is not None:
-            found = Support(found.unit, zone or found.zone, plane or found.plane, 0.0)
+            usual = found.crystallite if plane is None or plane == found.plane else None
+            found = Support(found.unit, zone or found.zone, plane or found.plane, 0.0, usual)
     elif Path(name).is_file():
         if zone is None or plane is None:
             raise ValueError(f"a support from a file needs support_zone_axis and support_plane, got {zone} and {plane}")

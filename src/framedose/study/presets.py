@@ -89,6 +89,7 @@ _GENERAL: dict[str, Any] = {
             "plan_view_share": 0.25,
             "lean": {"low": 0.0, "high": 50.0},
             "grain_share": 0.25,
+            "powder_share": 0.15,
             "thickness": {"low": 20.0, "high": 100.0},
             "film": {"low": 15.0, "high": 50.0},
             "film_share": 0.4,
