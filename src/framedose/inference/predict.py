@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from framedose.camera.noise_fall import noise_fall
+from framedose.cleaned import cleaned
 from framedose.errors import CalibrationError, ImageError
 from framedose.inference.rim import ATOM_RADIUS, with_rim
 from framedose.inference.thon_rings import thon_defocus
 from framedose.micrograph import Micrograph
 from framedose.resample import probability_to_shape, resample, resampled_shape
-from framedose.spikes import without_spikes
+from framedose.scale_bars import ScaleBar
 
 if TYPE_CHECKING:
     from framedose.networks.weights import LoadedNetwork
@@ -56,12 +57,16 @@ def predict(
         As :func:`check`.
     """
     warnings = check(micrograph, network)
-    pixels, spikes = without_spikes(micrograph.image)
-    micrograph = replace(micrograph, image=pixels)
+    seen = cleaned(micrograph.image)
+    micrograph = replace(micrograph, image=seen.image)
     image, _ = resample(micrograph.image, micrograph.sampling, network.sampling)
     hull = network.probability(image[np.newaxis])[0]
     probability = probability_to_shape(with_rim(hull, network.sampling, rim), micrograph.image.shape)
-    warnings += (*_spikes(spikes), *_noise(micrograph, image, network), *_defocus(micrograph, image, network))
+    for bar in seen.bars:
+        if bar.boxed:
+            probability[bar.pixels] = 0
+    warnings += (*_spikes(seen.spikes), *_scale_bars(seen.bars))
+    warnings += (*_noise(micrograph, image, network), *_defocus(micrograph, image, network))
     return probability, warnings
 
 
@@ -117,6 +122,20 @@ def _spikes(count: int) -> list[str]:
         return []
     stand = "pixel stands" if count == 1 else "pixels stand"
     return [f"{count} {stand} far out of those around (X-rays, hot pixels): seen as the median of these"]
+
+
+def _scale_bars(bars: tuple[ScaleBar, ...]) -> list[str]:
+    said = []
+    for bar in bars:
+        what = "a scale bar in a box" if bar.boxed else "a scale bar"
+        seen = (
+            "nothing of it counts as particle" if bar.boxed else "it is seen as the mirror image of what is beside it"
+        )
+        said.append(
+            f"{what} is drawn into the frame (rows {bar.top} to {bar.bottom - 1}, columns {bar.left} to "
+            f"{bar.right - 1}): {seen}, give the frame without it"
+        )
+    return said
 
 
 def _noise(micrograph: Micrograph, image: npt.NDArray[np.float32], network: LoadedNetwork) -> list[str]:

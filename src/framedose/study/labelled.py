@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framedose.atomic import write_json
+from framedose.cleaned import cleaned
 from framedose.errors import ConfigurationError, ImageError
 from framedose.evaluation.limits import percentile_interval, resampled_means
 from framedose.evaluation.objects import boundary_error, false_objects, particles_found
@@ -20,7 +21,6 @@ from framedose.micrograph import Micrograph
 from framedose.progress import progress
 from framedose.provenance import file_digest, versions
 from framedose.random import generator
-from framedose.spikes import without_spikes
 from framedose.study.labels import network_label
 from framedose.study.panels import draw_frame, draw_mask, draw_outline, draw_scale_bar, new_panels, write_figure
 from framedose.study.predictors import Predictor
@@ -129,7 +129,7 @@ def evaluate_labelled(
     for (path, _), frame, truth in progress(
         list(zip(pairs, frames, truths, strict=True)), total=len(pairs), label="labelled images"
     ):
-        pixels, _ = without_spikes(frame.image)
+        pixels = cleaned(frame.image).image
         masks = {
             name: predictor.predict(pixels[None], np.array([frame.sampling]), rim=rim)[0] >= np.float32(threshold)
             for name, predictor in predictors.items()

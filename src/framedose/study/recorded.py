@@ -8,6 +8,7 @@ import numpy as np
 
 from framedose.camera.noise import Camera, detect
 from framedose.camera.passport import CameraPassport, load_passport
+from framedose.cleaned import cleaned
 from framedose.config import digest
 from framedose.errors import CalibrationError, ConfigurationError, ImageError
 from framedose.evaluation.series import Floats, Images, Predict
@@ -16,7 +17,6 @@ from framedose.kinds import FieldKind
 from framedose.micrograph import Micrograph
 from framedose.provenance import file_digest
 from framedose.random import generator
-from framedose.spikes import without_spikes
 from framedose.units import electrons_per_pixel
 
 # Frames of vacuum that are drawn at each dose.
@@ -67,7 +67,7 @@ class RecordedSeries:
                 f"{counts.max()} frames have the dose {values[counts.argmax()]:g} e/Å2: give one frame of each dose."
             )
         order = np.argsort(doses)
-        self._frames = [without_spikes(frames[index].image)[0] for index in order]
+        self._frames = [cleaned(frames[index].image).image for index in order]
         self.made_from = made_from
         self.sampling, self._camera, self._seed = first.sampling, camera, seed
         self.doses = np.asarray(doses, dtype=np.float64)[order]
