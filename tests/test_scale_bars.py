@@ -117,7 +117,7 @@ def test_only_what_is_drawn_is_filled_and_with_what_lies_beside_it():
     # As bright as what is beneath, within the contrast of a fringe, and as noisy.
     beneath = image[drawn]
     assert abs(filled[drawn].mean() - beneath.mean()) < beneath.std()
-    assert filled[drawn].std() == pytest.approx(float(beneath.std()), rel=0.3)
+    assert 0.6 < filled[drawn].std() / beneath.std() < 1.6
     assert without(image, ()) is image
 
 
