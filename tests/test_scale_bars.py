@@ -83,6 +83,21 @@ def test_bar_without_lettering_and_in_units_of_a_camera():
     assert (bar.top, bar.bottom, bar.left, bar.right) == (233, 243, 17, 93)
 
 
+@pytest.mark.parametrize("white", [True, False])
+def test_strip_of_the_microscope_at_the_bottom_is_one_box(white):
+    value, other = (255, 0) if white else (0, 255)
+    picture = Image.fromarray(stretched(frame((512, 512))))
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=20)
+    draw.rectangle([0, 472, 511, 511], fill=other)
+    draw.text((10, 478), "HV 300 kV  mag 500kx", fill=value, font=font)
+    draw.rectangle([360, 494, 460, 500], fill=value)
+    draw.text((395, 473), "5 nm", fill=value, font=font)
+    (bar,) = scale_bars(np.asarray(picture))
+    assert bar.boxed
+    assert 465 <= bar.top <= 472
+    assert (bar.bottom, bar.left, bar.right) == (512, 0, 512)
+
+
 @pytest.mark.parametrize("clipped", [0.0, 0.5, 2.0, 10.0])
 @pytest.mark.parametrize("electrons", [0.05, 0.5, 20.0])
 def test_noise_clipping_and_few_electrons_draw_no_bar(clipped, electrons):
