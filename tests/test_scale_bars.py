@@ -1,6 +1,7 @@
 """Scale bars that programs draw into the pixels of the pictures that they export."""
 
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -76,6 +77,16 @@ def test_bar_and_lettering_are_found_to_a_few_pixels(side, corner, white, boxed)
     assert bar.right <= columns.max() + 1 + most
 
 
+@pytest.mark.parametrize("quality", [90, 95])
+@pytest.mark.parametrize(("white", "boxed"), [(True, False), (False, False), (True, True)])
+def test_bar_in_a_picture_that_was_jpeg_once(quality, white, boxed):
+    picture, drawn = with_bar(stretched(frame((512, 512))), white=white, boxed=boxed)
+    file = BytesIO()
+    Image.fromarray(picture.astype(np.uint8)).save(file, "JPEG", quality=quality)
+    (bar,) = scale_bars(np.asarray(Image.open(file), dtype=np.float32))
+    assert inside([bar], picture.shape)[drawn].all()
+
+
 def test_bar_without_lettering_and_in_units_of_a_camera():
     image = frame()
     image[236:240, 20:90] = 3 * image.max()
@@ -108,10 +119,16 @@ def test_noise_clipping_and_few_electrons_draw_no_bar(clipped, electrons):
             assert scale_bars(each) == ()
 
 
-def test_fringes_that_are_clipped_and_dead_lines_are_no_bars():
+@pytest.mark.parametrize("clipped", [0.0, 0.5, 2.0, 5.0, 10.0, 20.0, 30.0])
+@pytest.mark.parametrize("period", [5, 7, 11, 15, 31])
+def test_clipped_fringes_along_x_are_no_bars(period, clipped):
     y = np.mgrid[:256, :256][0]
-    fringes = stretched((np.cos(2 * np.pi * y / 11) + 0.05 * frame()).astype(np.float32), 20.0)
-    assert scale_bars(fringes) == ()
+    for noise in (0.0, 0.05, 0.3):
+        fringes = np.cos(2 * np.pi * y / period) + noise * frame()
+        assert scale_bars(stretched(fringes.astype(np.float32), clipped)) == ()
+
+
+def test_dead_lines_are_no_bars():
     image = frame()
     image[240:243] = 0
     assert scale_bars(image) == ()

@@ -13,13 +13,14 @@ Image = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Slices = tuple[slice, slice]
 
-# What is drawn has the highest or the lowest value, but for this share of all values between.
-_TOLERANCE = 0.01
+# What is drawn has the highest or the lowest value, but for what JPEG makes of it: this share of all values between.
+_TOLERANCE = 0.03
 # A bar is a filled rectangle along x: its least width and height [px], its width as a share of the image's, how many
 # times it is as wide as high, and how much of the rectangle is filled.
 _LEAST_WIDTH, _LEAST_HEIGHT, _WIDTHS, _ASPECT, _FILLED = 12, 2, (0.04, 0.7), 3.0, 0.98
-# It lies in this share of the image at its top or its bottom, touches no side, and there is no more than one other.
-_MARGIN, _MOST_BARS = 0.3, 2
+# It lies in this share of the image at its top or its bottom, touches no side, and is the only one of its value, which no
+# more than this share of the pixels have: of clipped fringes there are many, and more.
+_MARGIN, _MOST_DRAWN = 0.3, 0.1
 # Chance below which pixels of equal values are no accident, if values are alike over 16 pixels.
 _CHANCE, _SPREAD = 1e-3, 16
 # Its lettering lies so far above or below, as a share of the image's height, or beyond its ends, of its own width, and
@@ -124,7 +125,7 @@ def _bars(drawn: Bools) -> list[Slices]:
     """Return the filled rectangles along x among the ``drawn`` pixels."""
     height, width = drawn.shape
     least, share = max(_LEAST_WIDTH, round(_WIDTHS[0] * width)), drawn.mean()
-    if share > _MOST or (drawn.sum(axis=1) >= least).sum() < _LEAST_HEIGHT:
+    if share > _MOST_DRAWN or (drawn.sum(axis=1) >= least).sum() < _LEAST_HEIGHT:
         return []
     size = (_LEAST_HEIGHT, least)
     # An opening; the second filter is the mirror image of the first, which matters for even sizes.
@@ -139,7 +140,7 @@ def _bars(drawn: Bools) -> list[Slices]:
         is_inside = all(side.start > 0 and side.stop < size for side, size in zip(bar, drawn.shape, strict=True))
         if is_flat and is_outside and is_inside and drawn.size * share ** (tall * wide / _SPREAD) < _CHANCE:
             bars.append(bar)
-    return bars if len(bars) <= _MOST_BARS else []
+    return bars if len(bars) == 1 else []
 
 
 def _with_lettering(bar: Slices, drawn: Bools, other: Bools) -> ScaleBar:
