@@ -18,8 +18,8 @@ _TOLERANCE = 0.03
 # A bar is a filled rectangle along x: its least width and height [px], its width as a share of the image's, how many
 # times it is as wide as high, and how much of the rectangle is filled.
 _LEAST_WIDTH, _LEAST_HEIGHT, _WIDTHS, _ASPECT, _FILLED = 12, 2, (0.04, 0.7), 3.0, 0.98
-# It lies in this share of the image at its top or its bottom, touches no side, and is the only one of its value, which no
-# more than this share of the pixels have: of clipped fringes there are many, and more.
+# It lies in this share of the image at its top or its bottom, touches no side, and is the only one of its value, which
+# no more than this share of the pixels have: of clipped fringes there are many, and more.
 _MARGIN, _MOST_DRAWN = 0.3, 0.1
 # Chance below which pixels of equal values are no accident, if values are alike over 16 pixels.
 _CHANCE, _SPREAD = 1e-3, 16
@@ -89,13 +89,10 @@ def scale_bars(image: Image) -> tuple[ScaleBar, ...]:
     bright, dark = _extremes(image)
     found: list[ScaleBar] = []
     for drawn, other in ((bright, dark), (dark, bright)):
-        for bar in _bars(drawn):
+        if (bar := _bar(drawn)) is not None:
             box = _with_lettering(bar, drawn, other)
             # Of a box around a bar the rim is found too.
-            for known in [known for known in found if known.overlaps(box)]:
-                found.remove(known)
-                box = box.joined(known)
-            found.append(box)
+            found = [found[0].joined(box)] if found and found[0].overlaps(box) else [*found, box]
     area = sum((bar.bottom - bar.top) * (bar.right - bar.left) for bar in found)
     return tuple(found) if area <= _MOST * image.size else ()
 
@@ -121,12 +118,12 @@ def _extremes(image: Image) -> tuple[Bools, Bools]:
     return image >= high - margin, image <= low + margin
 
 
-def _bars(drawn: Bools) -> list[Slices]:
-    """Return the filled rectangles along x among the ``drawn`` pixels."""
+def _bar(drawn: Bools) -> Slices | None:
+    """Return the filled rectangle along x among the ``drawn`` pixels, if there is one."""
     height, width = drawn.shape
     least, share = max(_LEAST_WIDTH, round(_WIDTHS[0] * width)), drawn.mean()
     if share > _MOST_DRAWN or (drawn.sum(axis=1) >= least).sum() < _LEAST_HEIGHT:
-        return []
+        return None
     size = (_LEAST_HEIGHT, least)
     # An opening; the second filter is the mirror image of the first, which matters for even sizes.
     eroded = ndimage.minimum_filter(drawn, size, mode="constant")
@@ -140,7 +137,7 @@ def _bars(drawn: Bools) -> list[Slices]:
         is_inside = all(side.start > 0 and side.stop < size for side, size in zip(bar, drawn.shape, strict=True))
         if is_flat and is_outside and is_inside and drawn.size * share ** (tall * wide / _SPREAD) < _CHANCE:
             bars.append(bar)
-    return bars if len(bars) == 1 else []
+    return bars[0] if len(bars) == 1 else None
 
 
 def _with_lettering(bar: Slices, drawn: Bools, other: Bools) -> ScaleBar:
