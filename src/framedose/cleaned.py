@@ -1,10 +1,11 @@
-"""What a network sees of a real frame: without single pixels that stand out, and without what was drawn into it."""
+"""What a network sees of a real frame: not its borders without data, what was drawn into it, and single hot pixels."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from framedose.borders import data_window, mirrored
 from framedose.scale_bars import ScaleBar, scale_bars, without
 from framedose.spikes import without_spikes
 
@@ -15,10 +16,14 @@ class Cleaned:
 
     image: npt.NDArray[np.float32]
     """Shape (y, x), the unit of the frame."""
-    spikes: int
-    """Pixels that are the median of those around them now."""
+    hidden: npt.NDArray[np.bool_]
+    """Where nothing can be seen, shape (y, x): in borders without data and in boxes around scale bars."""
+    window: tuple[slice, slice]
+    """Rows and columns that have data; around them there is their mirror image now."""
     bars: tuple[ScaleBar, ...]
     """Scale bars, in whose place there is the mirror image of what lies beside them now."""
+    spikes: int
+    """Pixels that are the median of those around them now."""
 
 
 def cleaned(image: npt.NDArray[np.float32]) -> Cleaned:
@@ -28,9 +33,16 @@ def cleaned(image: npt.NDArray[np.float32]) -> Cleaned:
     --------
     >>> frame = np.random.default_rng(0).poisson(20, (64, 64)).astype(np.float32)
     >>> frame[10, 12] = 9000
-    >>> cleaned(frame).spikes
-    1
+    >>> frame[:4] = 0
+    >>> seen = cleaned(frame)
+    >>> seen.spikes, seen.window, int(seen.hidden.sum())
+    (1, (slice(4, 64, None), slice(0, 64, None)), 256)
     """
+    window = data_window(image)
     bars = scale_bars(image)
-    pixels, spikes = without_spikes(without(image, bars))
-    return Cleaned(pixels, spikes, bars)
+    hidden = np.ones(image.shape, dtype=bool)
+    hidden[window] = False
+    for bar in bars:
+        hidden[bar.pixels] |= bar.boxed
+    pixels, spikes = without_spikes(mirrored(without(image, bars), window))
+    return Cleaned(pixels, hidden, window, bars, spikes)

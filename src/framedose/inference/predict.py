@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framedose.camera.noise_fall import noise_fall
-from framedose.cleaned import cleaned
+from framedose.cleaned import Cleaned, cleaned
 from framedose.errors import CalibrationError, ImageError
 from framedose.inference.rim import ATOM_RADIUS, with_rim
 from framedose.inference.thon_rings import thon_defocus
@@ -62,10 +62,8 @@ def predict(
     image, _ = resample(micrograph.image, micrograph.sampling, network.sampling)
     hull = network.probability(image[np.newaxis])[0]
     probability = probability_to_shape(with_rim(hull, network.sampling, rim), micrograph.image.shape)
-    for bar in seen.bars:
-        if bar.boxed:
-            probability[bar.pixels] = 0
-    warnings += (*_spikes(seen.spikes), *_scale_bars(seen.bars))
+    probability[seen.hidden] = 0
+    warnings += (*_borders(seen), *_scale_bars(seen.bars), *_spikes(seen.spikes))
     warnings += (*_noise(micrograph, image, network), *_defocus(micrograph, image, network))
     return probability, warnings
 
@@ -122,6 +120,16 @@ def _spikes(count: int) -> list[str]:
         return []
     stand = "pixel stands" if count == 1 else "pixels stand"
     return [f"{count} {stand} far out of those around (X-rays, hot pixels): seen as the median of these"]
+
+
+def _borders(seen: Cleaned) -> list[str]:
+    if all(side == slice(0, size) for side, size in zip(seen.window, seen.image.shape, strict=True)):
+        return []
+    rows, columns = seen.window
+    return [
+        f"only rows {rows.start} to {rows.stop - 1} and columns {columns.start} to {columns.stop - 1} have data, there "
+        "is one value around them (drift correction?): nothing there counts as particle"
+    ]
 
 
 def _scale_bars(bars: tuple[ScaleBar, ...]) -> list[str]:

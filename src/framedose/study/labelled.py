@@ -129,9 +129,9 @@ def evaluate_labelled(
     for (path, _), frame, truth in progress(
         list(zip(pairs, frames, truths, strict=True)), total=len(pairs), label="labelled images"
     ):
-        pixels = cleaned(frame.image).image
+        seen, sizes = cleaned(frame.image), np.array([frame.sampling])
         masks = {
-            name: predictor.predict(pixels[None], np.array([frame.sampling]), rim=rim)[0] >= np.float32(threshold)
+            name: (predictor.predict(seen.image[None], sizes, rim=rim)[0] >= np.float32(threshold)) & ~seen.hidden
             for name, predictor in predictors.items()
         }
         _draw(out / f"{path.stem}.png", frame, truth, masks)

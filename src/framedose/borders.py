@@ -1,0 +1,64 @@
+"""Borders without data: what a drift correction, or an alignment of a series, leaves where the frame did not reach."""
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.float32]
+Slices = tuple[slice, slice]
+
+# Chance below which a line of equal values is not an accident, if a camera spreads an electron over 16 pixels of it.
+_CHANCE, _SPREAD = 1e-3, 16
+
+
+def data_window(image: Image) -> Slices:
+    """Return the rows and columns of an image that are left without its borders of one value.
+
+    A border is made of whole lines, each of one value, as a shift leaves them; the corners of a rotation are not found.
+    Where few electrons leave lines of zeros by accident, there is none.
+
+    Parameters
+    ----------
+    image
+        Shape (y, x), any unit.
+
+    Examples
+    --------
+    >>> shifted = np.zeros((64, 64), np.float32)
+    >>> shifted[5:, :-9] = np.random.default_rng(0).poisson(20, (59, 55))
+    >>> data_window(shifted)
+    (slice(5, 64, None), slice(0, 55, None))
+    """
+    whole = slice(0, image.shape[0]), slice(0, image.shape[1])
+    if image.min() == image.max():
+        return whole
+    rows, columns = whole
+    corners = image[0, 0], image[-1, -1]
+    # Once more, for the columns of a corner are of one value only without the rows above it.
+    for _ in range(2):
+        rows = _varied(image[:, columns], rows, corners)
+        columns = _varied(image[rows].T, columns, corners)
+    inside = image[rows, columns]
+    if inside.size == image.size:
+        return whole
+    level = image[0, 0] if rows.start or columns.start else image[-1, -1]
+    length, lines = min(inside.shape), sum(image.shape)
+    by_accident = lines * (inside == level).mean() ** (length / _SPREAD) >= _CHANCE
+    return whole if by_accident else (rows, columns)
+
+
+def mirrored(image: Image, window: Slices) -> Image:
+    """Return an image (y, x) with the mirror image of its window in place of the borders, as networks see edges."""
+    around = [(side.start, size - side.stop) for side, size in zip(window, image.shape, strict=True)]
+    if not np.any(around):
+        return image
+    return np.pad(image[window], around, mode="reflect" if min(image[window].shape) > 1 else "edge")
+
+
+def _varied(image: Image, lines: slice, corners: tuple[np.float32, np.float32]) -> slice:
+    """Return which of the ``lines`` of an image are left without those of the value of the first or last corner."""
+    first, last = lines.start, lines.stop
+    while first < last and (image[first] == corners[0]).all():
+        first += 1
+    while last > first and (image[last - 1] == corners[1]).all():
+        last -= 1
+    return slice(first, last)
