@@ -53,8 +53,6 @@ TRAINING: dict[str, dict[str, Any]] = {
     "width 8, batch of 8": {"training": {"batch": 8}},
     "width 8, images without end": {"training": {"endless": True}},
     "width 8, particle weighs 4": {"training": {"particle_weight": 4.0}},
-    # On the same dataset made with --support-class true.
-    "width 8, three classes": {"network": {"classes": 3}},
 }
 MSDNET: dict[str, dict[str, Any]] = {
     "msdnet": {},
