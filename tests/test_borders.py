@@ -52,6 +52,9 @@ def test_what_a_camera_gives_has_no_border(electrons):
 
 def test_image_of_one_value_and_dark_lines_within_have_no_border():
     assert data_window(np.zeros((200, 240), np.float32)) == WHOLE
+    image = np.zeros((200, 240), np.float32)
+    image[60:150, 70:180] = 1
+    assert data_window(image) == WHOLE
     image = frame()
     image[100:104] = 0
     assert data_window(image) == WHOLE

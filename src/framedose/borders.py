@@ -8,13 +8,18 @@ Slices = tuple[slice, slice]
 
 # Chance below which a line of equal values is not an accident, if a camera spreads an electron over 16 pixels of it.
 _CHANCE, _SPREAD = 1e-3, 16
+# What leaves less of either side is no border, but an object that was drawn on nothing.
+_LEAST = 0.5
+# Of the first lines with data, no more than this share has the value of the border.
+_MOST_ALIKE = 0.5
 
 
 def data_window(image: Image) -> Slices:
     """Return the rows and columns of an image that are left without its borders of one value.
 
     A border is made of whole lines, each of one value, as a shift leaves them; the corners of a rotation are not found.
-    Where few electrons leave lines of zeros by accident, there is none.
+    There is none where few electrons leave lines of zeros by accident, or where what is left would be less than half of
+    a side, or begin with such lines.
 
     Parameters
     ----------
@@ -38,9 +43,12 @@ def data_window(image: Image) -> Slices:
         rows = _varied(image[:, columns], rows, corners)
         columns = _varied(image[rows].T, columns, corners)
     inside = image[rows, columns]
-    if inside.size == image.size:
+    if inside.size == image.size or min(a / b for a, b in zip(inside.shape, image.shape, strict=True)) < _LEAST:
         return whole
-    level = image[0, 0] if rows.start or columns.start else image[-1, -1]
+    level = corners[0] if rows.start or columns.start else corners[1]
+    # Data begin with a whole line of them, an object that was drawn on nothing does not.
+    if max((edge == level).mean() for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1])) > _MOST_ALIKE:
+        return whole
     length, lines = min(inside.shape), sum(image.shape)
     by_accident = lines * (inside == level).mean() ** (length / _SPREAD) >= _CHANCE
     return whole if by_accident else (rows, columns)
