@@ -14,7 +14,6 @@ specimens as varied as the first in a microscope of 200 keV without a corrector.
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -158,13 +157,12 @@ def series(structures: int, folder: Path) -> dict[str, Part]:
 def crystals(folder: Path, count: int) -> str:
     """Write files with a crystal of CeO2 and a particle of Au on one of its {111} faces; return their pattern."""
     support, gold = find_support("CeO2"), unit_cell("Au", None, None)
-    octahedron = replace(LATTICES["fcc"], facets={(1, 1, 1): 1.0, (1, 0, 0): 1.1})
     # A {111} face lies across y, where a particle has its base.
     upright = orientation(support.unit, support.zone, support.plane)
     for index in range(count):
         rng = generator(SEED, "crystals", index)
         large, small = rng.uniform(25, 60), rng.uniform(8, 25)
-        atoms = nanoparticle(support.unit, octahedron, large, 0.1, upright, rng, cut=False)
+        atoms = nanoparticle(support.unit, support.shape(), large, 0.1, upright, rng, cut=False)
         turned = Rotation.from_euler("y", rng.uniform(0, 360), degrees=True).as_matrix() @ upright
         turn = turned if rng.random() < 0.5 else any_orientation(rng)
         metal = nanoparticle(gold, LATTICES["fcc"], small, 0.2, turn, rng, twinned=rng.random() < 0.4)

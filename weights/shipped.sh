@@ -12,12 +12,12 @@ once() { # FILE COMMAND...: the commands of "framedose weights" do not write ove
     [ -e "$1" ] || "${@:2}" --out "$1"
 }
 
-simulate() { # FOLDER OPTIONS...: surfaces along the beam, or plan views, without other grains and powders
-    leaning "$1" --specimen.lean.high 0 --specimen.grain_share 0 "${@:2}"
+leaning() { # FOLDER OPTIONS...: surfaces that lean, and second grains, without powders
+    framedose simulate --preset general --specimen.powder_share 0 "${@:2}" --out "$1"
 }
 
-leaning() { # FOLDER OPTIONS...: surfaces that lean, and second grains
-    framedose simulate --preset general --specimen.powder_share 0 "${@:2}" --out "$1"
+simulate() { # FOLDER OPTIONS...: surfaces along the beam, or plan views, without other grains
+    leaning "$1" --specimen.lean.high 0 --specimen.grain_share 0 "${@:2}"
 }
 
 papers() { # FOLDER OPTIONS...: specimens of the paper's kind, at low dose too
@@ -79,9 +79,9 @@ crystalline=(--vacuum_share 0 --specimen.free_share 0 --specimen.film_share 0.15
     --specimen.max_particles 6 --gpts 400 --specimen.plan_view_share)
 simulate plates --seed 15 --structures 400 --validation_structures 40 --image_epochs 10 --support_share 0.3 \
     --specimen.thickness.low 20 --specimen.thickness.high 120 "${crystalline[@]}" 0.5
-wide=(--support_share 0.2 --vacuum_share 0.1 --specimen.free_share 0.5 --specimen.film_share 0.5 "${film[@]}"
-    --specimen.thickness.low 20 --specimen.thickness.high 80 --specimen.plan_view_share 0.2 "${many[@]}" 10 --gpts 640)
-simulate fields2 --seed 12 --structures 150 --validation_structures 24 "${wide[@]}"
+simulate fields2 --seed 12 --structures 150 --validation_structures 24 --support_share 0.2 --vacuum_share 0.1 --specimen.free_share 0.5 \
+    --specimen.film_share 0.5 "${film[@]}" --specimen.thickness.low 20 --specimen.thickness.high 80 --specimen.plan_view_share 0.2 \
+    "${many[@]}" 10 --gpts 640
 papers supported3 --seed 11 --structures 400 --validation_structures 40 --image_epochs 10 --support_share 0.25 --vacuum_share 0.1
 simulate nulls2 --seed 13 --structures 40 --validation_structures 1 --vacuum_share 1 --support_share 1 "${profile[@]}"
 mixed=(fields2 fields2 fields2 plates supported3 nulls2)
@@ -92,20 +92,17 @@ train msdnet-plates msdnet msdnet-fields/msdnet.safetensors "${mixed[@]}" "${sin
 
 # Other crystals as support, a microscope without a corrector, and far from focus.
 oxide=("${crystalline[@]}" 0.4 --validation_structures 10)
-rutile=(--support_share 0.6 --specimen.support TiO2 --specimen.support_lattice_constant 4.66 "${oxide[@]}")
-magnesia=(--support_share 0.6 --specimen.support MgO "${oxide[@]}")
-zirconia=(--support_share 0.5 --specimen.support_lattice_constant 5.1 "${oxide[@]}")
-uncorrected=(--support_share 0.35 --vacuum_share 0.06 --exit_wave.energy 2e5 --conditions.cs.low 4e6 --conditions.cs.high 1.3e7
-    --conditions.defocus.low -300 --conditions.defocus.high 1300 --conditions.focal_spread.low 20 --conditions.focal_spread.high 70
-    --margin 48 --specimen.free_share 0.5 --specimen.film_share 0.7 "${film[@]}" --specimen.thickness.low 20
-    --specimen.thickness.high 80 --specimen.plan_view_share 0.25 "${many[@]}" 8 --gpts 520)
-defocused=(--support_share 0.5 --vacuum_share 0 --conditions.defocus.low -900 --conditions.defocus.high 900 --margin 48
-    --specimen.free_share 0.8 --specimen.film_share 0.8 --specimen.film.low 15 --specimen.film.high 90 "${many[@]}" 8 --gpts 520)
-simulate rutile --seed 17 --structures 70 "${rutile[@]}"
-simulate magnesia --seed 18 --structures 50 "${magnesia[@]}"
-simulate zirconia --seed 20 --structures 50 "${zirconia[@]}"
-simulate uncorrected --seed 16 --structures 120 --validation_structures 16 "${uncorrected[@]}"
-simulate defocused --seed 19 --structures 40 --validation_structures 10 "${defocused[@]}"
+simulate rutile --seed 17 --structures 70 --support_share 0.6 --specimen.support TiO2 --specimen.support_lattice_constant 4.66 "${oxide[@]}"
+simulate magnesia --seed 18 --structures 50 --support_share 0.6 --specimen.support MgO "${oxide[@]}"
+simulate zirconia --seed 20 --structures 50 --support_share 0.5 --specimen.support_lattice_constant 5.1 "${oxide[@]}"
+simulate uncorrected --seed 16 --structures 120 --validation_structures 16 --support_share 0.35 --vacuum_share 0.06 \
+    --exit_wave.energy 2e5 --conditions.cs.low 4e6 --conditions.cs.high 1.3e7 --conditions.defocus.low -300 \
+    --conditions.defocus.high 1300 --conditions.focal_spread.low 20 --conditions.focal_spread.high 70 --margin 48 \
+    --specimen.free_share 0.5 --specimen.film_share 0.7 "${film[@]}" --specimen.thickness.low 20 --specimen.thickness.high 80 \
+    --specimen.plan_view_share 0.25 "${many[@]}" 8 --gpts 520
+simulate defocused --seed 19 --structures 40 --validation_structures 10 --support_share 0.5 --vacuum_share 0 \
+    --conditions.defocus.low -900 --conditions.defocus.high 900 --margin 48 --specimen.free_share 0.8 --specimen.film_share 0.8 \
+    --specimen.film.low 15 --specimen.film.high 90 "${many[@]}" 8 --gpts 520
 mixed=(fields2 fields2 fields2 plates supported3 nulls2 uncorrected uncorrected rutile magnesia defocused zirconia)
 train unet-supports unet unet-plates/unet.safetensors "${mixed[@]}" "${singly[@]}" --training.steps 18000 \
     --training.learning_rate 4e-4 --training.validate_every 6000
@@ -116,11 +113,10 @@ train msdnet-supports msdnet msdnet-plates/msdnet.safetensors "${mixed[@]}" "${s
 # sight, and two oxides more; in two mixtures.
 once averaged.safetensors framedose weights average unet-plates/unet.safetensors unet-fields/unet.safetensors
 once both.safetensors framedose weights average unet-supports/unet.safetensors unet-supports/unet.safetensors averaged.safetensors
-dim=(--validation_structures 8 --image_epochs 10 --support_share 0.25 --vacuum_share 0.15 --specimen.free_share 0
-    --specimen.film_share 0 --specimen.on_zone_share 1 "${profile[@]}" --specimen.twinned_share 0.1 --specimen.thickness.low 20
-    --specimen.radius.low 5 --specimen.radius.high 12 --specimen.radius.scale linear --specimen.max_particles 4 --gpts 400
-    --conditions.defocus.low -200 --conditions.defocus.high 200 --conditions.dose.low 8 --conditions.dose.high 2e3)
-simulate dim --seed 24 --structures 60 "${dim[@]}"
+simulate dim --seed 24 --structures 60 --validation_structures 8 --image_epochs 10 --support_share 0.25 --vacuum_share 0.15 \
+    --specimen.free_share 0 --specimen.film_share 0 --specimen.on_zone_share 1 "${profile[@]}" --specimen.twinned_share 0.1 \
+    --specimen.thickness.low 20 --specimen.radius.low 5 --specimen.radius.high 12 --specimen.radius.scale linear --specimen.max_particles 4 \
+    --conditions.defocus.low -200 --conditions.defocus.high 200 --conditions.dose.low 8 --conditions.dose.high 2e3 --gpts 400
 python3 - <<'CIF'
 from ase.io import write
 from ase.spacegroup import crystal
@@ -130,11 +126,11 @@ write("anatase.cif", crystal(["Ti", "O"], anatase, spacegroup=141, cellpar=[3.78
 spinel = [3 * (0.125,), 3 * (0.5,), 3 * (0.2624,)]
 write("spinel.cif", crystal(["Mg", "Al", "O"], spinel, spacegroup=227, setting=2, cellpar=3 * [8.083] + 3 * [90]))
 CIF
-more_oxides=(--validation_structures 8 --support_share 0.6 "${crystalline[@]}" 0.3)
-anatase=(--specimen.support anatase.cif --specimen.support_zone_axis "[1,0,0]" --specimen.support_plane "[0,0,1]" "${more_oxides[@]}")
-spinel=(--specimen.support spinel.cif --specimen.support_zone_axis "[1,1,0]" --specimen.support_plane "[1,-1,1]" "${more_oxides[@]}")
-simulate anatase --seed 30 --structures 40 "${anatase[@]}"
-simulate spinel --seed 31 --structures 40 "${spinel[@]}"
+more_oxides=(--structures 40 --validation_structures 8 --support_share 0.6 "${crystalline[@]}" 0.3)
+simulate anatase --seed 30 --specimen.support anatase.cif --specimen.support_zone_axis "[1,0,0]" --specimen.support_plane "[0,0,1]" \
+    "${more_oxides[@]}"
+simulate spinel --seed 31 --specimen.support spinel.cif --specimen.support_zone_axis "[1,1,0]" --specimen.support_plane "[1,-1,1]" \
+    "${more_oxides[@]}"
 others=(nulls2 uncorrected uncorrected rutile magnesia defocused zirconia anatase anatase spinel spinel)
 train unet-oxides unet both.safetensors fields2 fields2 fields2 plates plates supported3 dim dim dim dim "${others[@]}" "${singly[@]}" \
     --training.steps 15000 --training.learning_rate 4e-4 --training.validate_every 5000

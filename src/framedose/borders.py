@@ -3,11 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
+from framedose.accident import is_accident
+
 Image = npt.NDArray[np.float32]
 Slices = tuple[slice, slice]
 
-# Chance below which a line of equal values is not an accident, if a camera spreads an electron over 16 pixels of it.
-_CHANCE, _SPREAD = 1e-3, 16
 # What leaves less of either side is no border, but an object that was drawn on nothing.
 _LEAST = 0.5
 # Of the first lines with data, no more than this share has the value of the border.
@@ -34,8 +34,6 @@ def data_window(image: Image) -> Slices:
     (slice(5, 64, None), slice(0, 55, None))
     """
     whole = slice(0, image.shape[0]), slice(0, image.shape[1])
-    if image.min() == image.max():
-        return whole
     rows, columns = whole
     corners = image[0, 0], image[-1, -1]
     # Once more, for the columns of a corner are of one value only without the rows above it.
@@ -49,8 +47,7 @@ def data_window(image: Image) -> Slices:
     # Data begin with a whole line of them, an object that was drawn on nothing does not.
     if max((edge == level).mean() for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1])) > _MOST_ALIKE:
         return whole
-    length, lines = min(inside.shape), sum(image.shape)
-    by_accident = lines * (inside == level).mean() ** (length / _SPREAD) >= _CHANCE
+    by_accident = is_accident(sum(image.shape), (inside == level).mean(), min(inside.shape))
     return whole if by_accident else (rows, columns)
 
 
@@ -59,7 +56,7 @@ def mirrored(image: Image, window: Slices) -> Image:
     around = [(side.start, size - side.stop) for side, size in zip(window, image.shape, strict=True)]
     if not np.any(around):
         return image
-    return np.pad(image[window], around, mode="reflect" if min(image[window].shape) > 1 else "edge")
+    return np.pad(image[window], around, mode="reflect")
 
 
 def _varied(image: Image, lines: slice, corners: tuple[np.float32, np.float32]) -> slice:

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from framedose.accident import is_accident
+
 Image = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Slices = tuple[slice, slice]
@@ -21,8 +23,6 @@ _LEAST_WIDTH, _LEAST_HEIGHT, _WIDTHS, _ASPECT, _FILLED = 12, 2, (0.04, 0.7), 3.0
 # It lies in this share of the image at its top or its bottom, touches no side, and is the only one of its value, which
 # no more than this share of the pixels have: of clipped fringes there are many, and more.
 _MARGIN, _MOST_DRAWN = 0.3, 0.1
-# Chance below which pixels of equal values are no accident, if values are alike over 16 pixels.
-_CHANCE, _SPREAD = 1e-3, 16
 # Its lettering lies so far above or below, as a share of the image's height, or beyond its ends, of its own width, and
 # is so high, in pixels and as a share of the image's height.
 _ABOVE, _BEYOND, _LETTER, _LETTERS = 0.14, 0.3, 5, 0.015
@@ -135,7 +135,7 @@ def _bar(drawn: Bools) -> Slices | None:
         is_flat = wide >= _ASPECT * tall and wide <= _WIDTHS[1] * width and drawn[bar].mean() >= _FILLED
         is_outside = min(middle, 1 - middle) <= _MARGIN
         is_inside = all(side.start > 0 and side.stop < size for side, size in zip(bar, drawn.shape, strict=True))
-        if is_flat and is_outside and is_inside and drawn.size * share ** (tall * wide / _SPREAD) < _CHANCE:
+        if is_flat and is_outside and is_inside and not is_accident(drawn.size, share, tall * wide):
             bars.append(bar)
     return bars[0] if len(bars) == 1 else None
 

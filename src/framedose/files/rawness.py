@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from framedose.accident import is_accident
+
 Pixels = npt.NDArray[np.floating[Any]]
 
 # The tests of single values and of the spectrum look at this much of the middle of a frame [px a side].
@@ -27,8 +29,6 @@ _SPAN_8_BIT = 128
 _DENOMINATORS = (2, 3, 4, 5, 6, 8, 9, 10, 16, 25, 36, 49, 64)
 # Deviations of the mean of a line from its neighbours, in robust standard deviations of all lines.
 _LINE_DEVIATIONS = 15.0
-# Chance below which a line of equal values is not an accident, if a camera spreads an electron over 16 pixels of it.
-_LINE_CHANCE, _SPREAD = 1e-3, 16
 _MOST_DEAD = 0.25
 
 # Logarithm of noise power along an axis over that along the diagonal, at 0.85 to 1 of the Nyquist frequency. Raw
@@ -145,7 +145,7 @@ def dead_lines(values: Pixels, axis: int) -> npt.NDArray[np.intp]:
         return np.flatnonzero(dead)
     for level in np.unique(lines[same, 0]):
         share = (values == level).mean()
-        if len(lines) * share ** (lines.shape[1] / _SPREAD) < _LINE_CHANCE:
+        if not is_accident(len(lines), share, lines.shape[1]):
             dead |= same & (lines[:, 0] == level)
     means = lines.mean(axis=1)
     differences = np.abs(means[2:] - means[:-2])

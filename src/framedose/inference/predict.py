@@ -123,9 +123,9 @@ def _spikes(count: int) -> list[str]:
 
 
 def _borders(seen: Cleaned) -> list[str]:
-    if all(side == slice(0, size) for side, size in zip(seen.window, seen.image.shape, strict=True)):
-        return []
     rows, columns = seen.window
+    if seen.window == tuple(slice(0, size) for size in seen.image.shape):
+        return []
     return [
         f"only rows {rows.start} to {rows.stop - 1} and columns {columns.start} to {columns.stop - 1} have data, there "
         "is one value around them (drift correction?): nothing there counts as particle"

@@ -9,11 +9,13 @@ from ase import Atoms
 from framedose.errors import SpecimenError
 from framedose.specimen.config import SpecimenConfig
 from framedose.specimen.crystal import Array, any_orientation, orientation
-from framedose.specimen.mask import hull_area, projected_hull
+from framedose.specimen.mask import hull_area, overlapping, projected_hull
 from framedose.specimen.nanoparticle import nanoparticle
 
-# Draws of one particle before the request is called impossible.
-_TRIES = 500
+# Draws of one particle before the request is called impossible, and of the place of one more.
+_TRIES, _PLACES = 500, 10
+# Least distance between the hulls of two particles in projection [Å].
+_APART = 2.0
 
 Make = Callable[[np.random.Generator], tuple[float, Atoms]]
 
@@ -67,3 +69,21 @@ def fitting_particle(
         f"mask of {config.mask_fraction.low:.0%} to {config.mask_fraction.high:.0%} and {config.field_diameters} "
         "particle widths; change specimen.radius or use more pixels."
     )
+
+
+def placed(particle: Atoms, hulls: list[Array], place: Callable[[], Array]) -> bool:
+    """Move a particle by the first of ten draws of ``place`` that keeps it apart from the hulls, and add its own.
+
+    Returns
+    -------
+    bool
+        Whether there was one.
+    """
+    for _ in range(_PLACES):
+        shift = place()
+        hull = projected_hull(particle.positions + shift)
+        if not any(overlapping(hull, other, _APART) for other in hulls):
+            particle.positions += shift
+            hulls.append(hull)
+            return True
+    return False

@@ -10,22 +10,20 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import binned_statistic_2d
 
 from framedose.specimen.config import SpecimenConfig
-from framedose.specimen.crystal import Array, any_orientation, orientation
-from framedose.specimen.mask import overlapping, projected_hull
+from framedose.specimen.crystal import Array, any_orientation
+from framedose.specimen.mask import projected_hull
 from framedose.specimen.nanoparticle import facets, nanoparticle
-from framedose.specimen.particle import draw_particle, fitting_particle
-from framedose.specimen.support import Support
+from framedose.specimen.particle import draw_particle, fitting_particle, placed
+from framedose.specimen.support import Support, upright
 
 # Relative half width of the distances of a crystallite's facets: none is lost by it.
 _FACET_VARIATION = 0.1
-# How far from the middle of its facet a particle sits, as a share of the crystallite's radius.
+# How far from the middle of its facet a particle sits, as a share of the way to its farthest corner.
 _OFF_CENTRE = 0.4
 # What would make the heap deeper along the beam is left out: little passes through more [Å].
 _DEEPEST = 200.0
 # Between crystallites along the beam, and the squares in which that is looked for [Å].
 _CONTACT, _SQUARE = 2.5, 2.0
-# Least distance between the hulls of two particles in projection [Å], and draws of a place for one.
-_APART, _PLACES = 2.0, 10
 
 
 @dataclass
@@ -67,7 +65,7 @@ def draw_heap(
     particle.positions += gap * lay[:, 1]
     hulls = [projected_hull(particle.positions)]
     first = _crystallite(config, support, lay, rng)
-    first.moved(-_place(first, lay[:, 1], rng))
+    first.moved(-_place(first, lay[:, 1], 0.0, rng))
     first.particles.append(particle)
     heap = [first]
     wanted = int(rng.integers(1, config.max_crystallites + 1)) - 1
@@ -77,8 +75,9 @@ def draw_heap(
         other = _crystallite(config, support, any_orientation(rng), rng)
         other.moved(np.array([*rng.uniform(-0.6, 0.6, 2) * extent, 0.0]))
         _populate(other, int((extra == index).sum()), config, hulls, rng)
-        _drop(other, np.concatenate([there.all() for there in heap]), rng)
-        if np.ptp(np.concatenate([there.all()[:, 2] for there in (*heap, other)])) <= _DEEPEST:
+        there = np.concatenate([one.all() for one in heap])
+        _drop(other, there, rng)
+        if np.ptp(np.concatenate([there, other.all()])[:, 2]) <= _DEEPEST:
             heap.append(other)
     drawn = {"radius": radius, "gap": gap, "crystallites": float(len(heap))}
     return [p for one in heap for p in one.particles], [one.atoms for one in heap], drawn
@@ -86,14 +85,10 @@ def draw_heap(
 
 def _crystallite(config: SpecimenConfig, support: Support, lay: Array, rng: np.random.Generator) -> _Crystallite:
     """Return a crystallite with a facet of the support's plane towards the y axis of ``lay``, its zone axis along z."""
-    upright = orientation(support.unit, support.zone, support.plane)
-    if rng.random() < 0.5:
-        # The twin, as of a slab.
-        upright = np.diag([-1.0, 1.0, -1.0]) @ upright
-    turn = lay @ upright
+    turn, shape = lay @ upright(support, rng), support.shape()
     radius = config.crystallite.draw(rng)
-    atoms = nanoparticle(support.unit, support.shape(), radius, _FACET_VARIATION, turn, rng, cut=False)
-    normals = [turn @ normal for normal, ratio in facets(support.unit, support.shape()) if ratio == 1]
+    atoms = nanoparticle(support.unit, shape, radius, _FACET_VARIATION, turn, rng, cut=False)
+    normals = [turn @ normal for normal, ratio in facets(support.unit, shape) if ratio == 1]
     return _Crystallite(atoms, np.array(normals))
 
 
@@ -105,15 +100,8 @@ def _populate(
         normal = crystallite.normals[int(rng.integers(len(crystallite.normals)))]
         lay = _frame(normal, rng)
         _, particle = draw_particle(config, rng, free=False, on_zone=False, lay=lay, upright=False)
-        gap = config.gap.draw(rng)
-        for _ in range(_PLACES):
-            place = _place(crystallite, normal, rng) + gap * normal
-            hull = projected_hull(particle.positions + place)
-            if not any(overlapping(hull, other, _APART) for other in hulls):
-                particle.positions += place
-                crystallite.particles.append(particle)
-                hulls.append(hull)
-                break
+        if placed(particle, hulls, partial(_place, crystallite, normal, config.gap.draw(rng), rng)):
+            crystallite.particles.append(particle)
 
 
 def _frame(normal: Array, rng: np.random.Generator) -> Array:
@@ -123,15 +111,15 @@ def _frame(normal: Array, rng: np.random.Generator) -> Array:
     return matrix
 
 
-def _place(crystallite: _Crystallite, normal: Array, rng: np.random.Generator) -> Array:
-    """Return a point in the plane of the outermost atoms along ``normal``, around the middle of that facet."""
+def _place(crystallite: _Crystallite, normal: Array, gap: float, rng: np.random.Generator) -> Array:
+    """Return a point over the plane of the outermost atoms along ``normal``, around the middle of that facet."""
     heights = crystallite.atoms.positions @ normal
     facet = crystallite.atoms.positions[heights > heights.max() - 1.0]
     across = rng.normal(size=3)
     across -= (across @ normal) * normal
     reach = _OFF_CENTRE * np.linalg.norm(facet - facet.mean(axis=0), axis=1).max() * rng.random()
     point = facet.mean(axis=0) + reach * across / np.linalg.norm(across)
-    place: Array = point + (heights.max() - point @ normal) * normal
+    place: Array = point + (heights.max() - point @ normal) * normal + gap * normal
     return place
 
 

@@ -15,15 +15,11 @@ from scipy.spatial.transform import Rotation
 from framedose.errors import SpecimenError
 from framedose.specimen.config import SpecimenConfig
 from framedose.specimen.crystal import Array, any_orientation
-from framedose.specimen.mask import overlapping, projected_hull
-from framedose.specimen.particle import Make, draw_particle, fitting_particle
+from framedose.specimen.mask import projected_hull
+from framedose.specimen.particle import Make, draw_particle, fitting_particle, placed
 from framedose.specimen.powder import draw_heap
 from framedose.specimen.support import Support, slab
 
-# Draws of the place of one more particle.
-_PLACES = 10
-# Least distance between the hulls of two particles [Å].
-_APART = 2.0
 # Atoms farther from each other than this belong to different particles [Å]; metals' bonds are up to 3.5.
 _BOND = 4.0
 # From everything else to a second grain of the support [Å].
@@ -152,18 +148,16 @@ def _group(
     rng: np.random.Generator,
 ) -> list[Atoms]:
     """Add particles beside the first, along the interface or, where asked, anywhere in the plane."""
+
+    def place() -> Array:
+        x, y = rng.uniform(-extent / 2, extent / 2, 2)
+        return np.array([x, y if anywhere else 0.0, 0.0])
+
     group, hulls = [first], [projected_hull(first.positions)]
     for _ in range(count - 1):
         _, particle = make(rng)
-        for _ in range(_PLACES):
-            x, y = rng.uniform(-extent / 2, extent / 2, 2)
-            shift = np.array([x, y if anywhere else 0.0, 0.0])
-            hull = projected_hull(particle.positions + shift)
-            if not any(overlapping(hull, other, _APART) for other in hulls):
-                particle.positions += shift
-                group.append(particle)
-                hulls.append(hull)
-                break
+        if placed(particle, hulls, place):
+            group.append(particle)
     return group
 
 

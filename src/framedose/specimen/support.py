@@ -117,6 +117,15 @@ def _crystal_file(name: str, lattice_constant: float | None) -> Atoms:
     return unit
 
 
+def upright(support: Support, rng: np.random.Generator) -> Array:
+    """Return the rotation (3, 3) from crystal to specimen axes that brings the zone axis to z and the surface to y.
+
+    In half of the cases the crystal is turned by 180 degrees about the surface normal, too.
+    """
+    turn = orientation(support.unit, support.zone, support.plane)
+    return np.diag([-1.0, 1.0, -1.0]) @ turn if rng.random() < 0.5 else turn
+
+
 def slab(
     support: Support,
     thickness: float,
@@ -158,9 +167,7 @@ def slab(
     """
     top = 0.0
     if turn is None:
-        turn, top = orientation(support.unit, support.zone, support.plane), support.top
-        if rng.random() < 0.5:
-            turn = np.diag([-1.0, 1.0, -1.0]) @ turn
+        turn, top = upright(support, rng), support.top
     # Anywhere in the plane: by more than a unit cell of any crystal.
     origin = np.array([rng.uniform(0, 30), -top, rng.uniform(0, 30)])
     # Rounding must not lose the highest plane.
