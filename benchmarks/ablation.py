@@ -10,6 +10,8 @@ any moment, the same command goes on; what is finished is kept in ``--out``. The
     framedose simulate --preset laptop --series test --particles 40 --empty 60 --seed 1 --out unseen
     python benchmarks/ablation.py laptop-data --series unseen --minutes 10 --out ablation
 
+Three classes need a dataset that was made with ``--support_class true``; the other variants take one too.
+
 Of several datasets, as docs/shipped.md names them for ``best``, all but the first are mixed in by the variants that
 leave one ingredient of ``best`` out, or none; the others are trained on the first alone:
 
@@ -53,6 +55,7 @@ TRAINING: dict[str, dict[str, Any]] = {
     "width 8, batch of 8": {"training": {"batch": 8}},
     "width 8, images without end": {"training": {"endless": True}},
     "width 8, particle weighs 4": {"training": {"particle_weight": 4.0}},
+    "width 8, three classes": {"network": {"classes": 3}},
 }
 MSDNET: dict[str, dict[str, Any]] = {
     "msdnet": {},
