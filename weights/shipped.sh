@@ -156,11 +156,23 @@ train unet-deep unet four.safetensors fields2 fields2 plates supported3 dim dim 
     anatase spinel wedges wedges deep deep deep "${singly[@]}" --training.steps 24000 --training.learning_rate 4e-4 \
     --training.validate_every 6000 --seed 3
 
+# From the mean of that and the one before: whole crystals, one or a heap of them, and parts of the images in the dark.
+once five.safetensors framedose weights average four.safetensors unet-deep/unet.safetensors
+heap() { # FOLDER OPTIONS...: nothing but whole crystals as support
+    leaning "$1" --specimen.lean.high 0 --specimen.grain_share 0 --specimen.powder_share 1 --specimen.on_zone_share 0.4 \
+        --validation_structures 1 "${sloping[@]}" "${@:2}"
+}
+heap crystals --seed 60 --structures 110 --specimen.max_crystallites 1
+heap heaps --seed 66 --structures 90
+train unet-crystals unet five.safetensors fields2 fields2 supported3 dim nulls2 uncorrected rutile wedges deep plates crystals crystals \
+    heaps "${singly[@]}" --training.disturb.dark_share 0.05 --training.steps 11000 --training.learning_rate 3e-4 \
+    --training.validate_every 5500 --seed 4
+
 # What ships: means of these and those before.
-once unet-mean.safetensors framedose weights average four.safetensors unet-deep/unet.safetensors
+once unet-mean.safetensors framedose weights average five.safetensors unet-crystals/unet.safetensors
 once unet.safetensors framedose weights turn unet-mean.safetensors fields2 --turns 1
 once turned.safetensors framedose weights turn unet-mean.safetensors fields2 --turns 2
-once best.safetensors framedose weights sharpen turned.safetensors fields2 --gain 1.9 --middle 0.5
+once best.safetensors framedose weights sharpen turned.safetensors fields2 --gain 2 --middle 0.5
 once msdnet-both.safetensors framedose weights average msdnet-supports/msdnet.safetensors msdnet-fields/msdnet.safetensors
 once msdnet-turned.safetensors framedose weights turn msdnet-both.safetensors fields2 --turns 2
 once msdnet.safetensors framedose weights sharpen msdnet-turned.safetensors fields2 --gain 2 --middle 0.5
