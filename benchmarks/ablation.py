@@ -30,9 +30,9 @@ from framedose.config import merged
 from framedose.evaluation.compare import FALSE_AREA, indices_at_false_area
 from framedose.evaluation.limits import crossing, finite
 from framedose.networks.registry import parameter_count
-from framedose.networks.weights import load_network
 from framedose.study.config import study_config
 from framedose.study.evaluate import measured_once
+from framedose.study.predictors import load_predictor
 from framedose.study.series import StoredSeries, open_series
 from framedose.study.training import TrainingData, train_network
 from framedose.training.objective import THRESHOLD
@@ -142,9 +142,9 @@ def trained(
         "validation_f1": round(result.curves["validation_f1"][-1], 4),
     }
     if series is not None:
-        network = load_network(out / f"{slug}.safetensors")
-        made_from = {"series": series.made_from, "network": network.metadata.weights_sha256}
-        measured = measured_once(out, slug, network.probability, series, made_from, THRESHOLD)
+        network = load_predictor(str(out / f"{slug}.safetensors"))
+        made_from = {"series": series.made_from, "network": network.sha256}
+        measured = measured_once(out, slug, network.predict, series, made_from, THRESHOLD)
         counts = measured.counts_at(indices_at_false_area(measured, FALSE_AREA))
         shares = (counts.true_positive / counts.truth).mean(axis=0)
         scores["dose_50_true_positive"] = finite(crossing(counts.doses, shares))
