@@ -159,8 +159,7 @@ train unet-deep unet four.safetensors fields2 fields2 plates supported3 dim dim 
 # From the mean of that and the one before: whole crystals, one or a heap of them, and parts of the images in the dark.
 once five.safetensors framedose weights average four.safetensors unet-deep/unet.safetensors
 heap() { # FOLDER OPTIONS...: nothing but whole crystals as support
-    leaning "$1" --specimen.lean.high 0 --specimen.grain_share 0 --specimen.powder_share 1 --specimen.on_zone_share 0.4 \
-        --validation_structures 1 "${sloping[@]}" "${@:2}"
+    simulate "$1" --specimen.powder_share 1 --specimen.on_zone_share 0.4 --validation_structures 1 "${sloping[@]}" "${@:2}"
 }
 heap crystals --seed 60 --structures 110 --specimen.max_crystallites 1
 heap heaps --seed 66 --structures 90
