@@ -50,13 +50,17 @@ def axes(array):
     ]
 
 
-def save_hyperspy(path, array=STACK):
+def save_hyperspy(path, array=STACK, microscope=None):
     from rsciio.hspy import file_writer
 
     signal = {
         "data": array,
         "axes": axes(array),
-        "metadata": {"General": {"title": "a"}, "Signal": {"signal_type": ""}},
+        "metadata": {
+            "General": {"title": "a"},
+            "Signal": {"signal_type": ""},
+            "Acquisition_instrument": {"TEM": microscope or {}},
+        },
         "original_metadata": {},
         "attributes": {"_lazy": False, "ragged": False},
         "learning_results": {},
@@ -203,6 +207,13 @@ def test_an_hdf5_file_of_another_kind(tmp_path):
         file["x"] = STACK
     with pytest.raises(FileFormatError, match="EMD"):
         read(tmp_path / "a.h5", sampling=1)
+
+
+@pytest.mark.parametrize(("mode", "flagged"), [("TEM", False), ("STEM", True)])
+def test_the_mode_that_hyperspy_writes(tmp_path, mode, flagged):
+    save_hyperspy(tmp_path / "a.hspy", microscope={"acquisition_mode": mode})
+    frame = read(tmp_path / "a.hspy")[0]
+    assert any(flag.startswith("scanned: ") for flag in frame.flags) == flagged
 
 
 class Explosive:

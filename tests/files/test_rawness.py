@@ -150,4 +150,4 @@ class TestRealFrames:
         from framedose.files import read
 
         frame = read(real_data / "readers_rosettasciio/digitalmicrograph_2D_multi_signal.dm3")[0]
-        assert [flag.split(":")[0] for flag in frame.flags] == ["clipped"]
+        assert [flag.split(":")[0] for flag in frame.flags] == ["clipped", "scanned"]

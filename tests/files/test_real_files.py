@@ -146,3 +146,45 @@ def test_unequal_sides_are_resampled_on_demand(real_data):
     assert frame.image.shape == (64, 640)
     assert frame.sampling == 2.0
     assert any("2 x 10 Å" in flag for flag in frame.flags)
+
+
+def is_scanned(path):
+    return any(flag.startswith("scanned: ") for frame in read(path) for flag in frame.flags)
+
+
+@pytest.mark.parametrize(
+    ("name", "scanned"),
+    [
+        (ROSETTA + "digitalmicrograph_2D_multi_signal.dm3", True),
+        (ROSETTA + "digitalmicrograph_2D_test_STEM_image.dm3", True),
+        (ROSETTA + "tiff_test_dm_image_um_unit.dm3", False),
+        (ROSETTA + "tia_new_128x128-TEM_search.emi", False),
+        (NCEM + "Camera Ceta Imaging Micro.emd", False),
+    ],
+)
+def test_images_of_stem_are_flagged(real_data, name, scanned):
+    assert is_scanned(real_data / name) == scanned
+
+
+# What differs in a file of the same program from STEM.
+STEM = [
+    # The third detector of that microscope is DF2.
+    ((NCEM + "Camera Ceta Imaging Micro.emd",), {b'"DetectorIndex":"1"': b'"DetectorIndex":"2"'}),
+    (
+        (ROSETTA + "tia_old_64x64_TEM_images_acquire.emi", ROSETTA + "tia_old_64x64_TEM_images_acquire_1.ser"),
+        # A camera in STEM would record diffraction patterns.
+        {b" TEM uP SA Zoom Image": b"STEM uP SA Zoom Image", b"CameraNamePath": b"WithoutACamera"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("names", "changes"), STEM)
+def test_the_same_files_from_stem(real_data, tmp_path, names, changes):
+    for name in names:
+        content = (real_data / name).read_bytes()
+        for old, new in changes.items():
+            assert len(new) == len(old)
+            assert old in content or name != names[0]
+            content = content.replace(old, new)
+        (tmp_path / (real_data / name).name).write_bytes(content)
+    assert is_scanned(tmp_path / (real_data / names[0]).name)

@@ -189,6 +189,12 @@ def test_a_frame_that_is_not_raw_is_said_aloud():
     assert warning.startswith("not a raw frame (8-bit, clipped)")
 
 
+def test_an_image_of_stem_is_not_to_be_trusted():
+    one = replace(micrograph(), flags=("clipped: 3 % of them", "scanned: its file says so"))
+    (warning,) = segment(one, Brightness(), threshold=0.5).warnings
+    assert warning.startswith("recorded in STEM")
+
+
 def test_spikes_are_not_shown_to_the_network_and_said_aloud():
     image = np.random.default_rng(0).normal(0.0, 0.01, (120, 160)).astype(np.float32)
     image[[20, 70, 71], [30, 80, 80]] = 1.0

@@ -154,6 +154,8 @@ def _micrograph(
         image = pixels.astype(np.float32)
     flags = rawness_flags(pixels)
     quantity, dose = "normalised" if pixels.dtype.itemsize == 1 and flags else "counts", None
+    if source.scanned:
+        flags += ("scanned: its file says that a probe recorded it point by point (STEM)",)
     if source.electrons is not None:
         gain, zero = source.electrons
         electrons = (image - np.float32(zero)) * np.float32(gain)

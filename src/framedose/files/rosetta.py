@@ -41,6 +41,15 @@ _EXPOSURES = (
     "original_metadata.Detectors.Detector-{detector}.ExposureTime",
     "original_metadata.fei_header.exp_time",
 )
+# Where a format keeps the mode of the microscope, which begins with STEM where it was that.
+_MODES = (
+    "metadata.Acquisition_instrument.TEM.acquisition_mode",
+    "original_metadata.ObjectInfo.ExperimentalDescription.Mode",
+    "original_metadata.ImageList.TagGroup{index}.ImageTags.Microscope Info.Illumination Mode",
+)
+# And where one keeps what recorded the image: a unit that scans, or one of several detectors.
+_SCAN_UNIT = "original_metadata.ImageList.TagGroup{index}.ImageTags.DigiScan"
+_DETECTOR_TYPE = "original_metadata.Detectors.Detector-{detector}.DetectorType"
 _BRIGHTNESS = "original_metadata.ImageList.TagGroup{index}.ImageData.Calibrations.Brightness"
 _DETECTOR = "original_metadata.BinaryResult.DetectorIndex"
 
@@ -98,6 +107,7 @@ def open_rosetta(path: Path, kind: str) -> Source:
         scale=None if kind == "MRC" and _has_no_cell(signal) else _scale(axes[-2:]),
         exposure=_exposure(signal, index),
         electrons=_electrons(signal, index),
+        scanned=_is_scanned(signal, index),
     )
 
 
@@ -174,6 +184,14 @@ def _exposure(signal: Mapping[str, Any], index: int) -> float | None:
         if value is not None and value > 0:
             return value
     return None
+
+
+def _is_scanned(signal: Mapping[str, Any], index: int) -> bool:
+    """Return whether the file says that the image was recorded in STEM."""
+    modes = (str(_at(signal, path.format(index=index))).strip().upper() for path in _MODES)
+    detector = _at(signal, _DETECTOR_TYPE.format(detector=_at(signal, _DETECTOR)))
+    has_unit = _at(signal, _SCAN_UNIT.format(index=index)) is not None
+    return has_unit or detector == "ScanningDetector" or any(mode.startswith("STEM") for mode in modes)
 
 
 def _electrons(signal: Mapping[str, Any], index: int) -> tuple[float, float] | None:

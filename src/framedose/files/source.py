@@ -28,3 +28,5 @@ class Source:
     """Exposure of a frame [s]."""
     electrons: tuple[float, float] | None = None
     """Gain [e/count] and zero [counts] where the file is calibrated in electrons: (value - zero) * gain."""
+    scanned: bool = False
+    """Whether the file says that a probe was scanned over the specimen (STEM)."""

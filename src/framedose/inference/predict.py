@@ -186,5 +186,7 @@ def _defocus(micrograph: Micrograph, image: npt.NDArray[np.float32], network: Lo
 def _not_raw(micrograph: Micrograph) -> list[str]:
     if not micrograph.flags:
         return []
-    names = ", ".join(flag.split(":")[0] for flag in micrograph.flags)
-    return [f"not a raw frame ({names}): the network was trained on raw ones"]
+    names = [flag.split(":")[0] for flag in micrograph.flags]
+    if "scanned" in names:
+        return ["recorded in STEM, as its file says: the network knows HR-TEM contrast only, do not trust this mask"]
+    return [f"not a raw frame ({', '.join(names)}): the network was trained on raw ones"]
