@@ -1,4 +1,5 @@
 import csv
+import inspect
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from PIL import Image
 from framedose.camera.noise import detect
 from framedose.camera.passport import Interval, load_passport, write_passport
 from framedose.cli import main
+from framedose.cli.titrate import titrate
 from framedose.files import read, write_tiff
 from framedose.random import generator
 from framedose.study import titrate as module
@@ -216,3 +218,12 @@ class TestFailures:
         monkeypatch.setattr(module, "_write", fail)
         assert command("--network", weights) == 2
         assert "Nothing was kept. Free some space" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_command_and_the_function_have_the_same_defaults():
+    words, function = (inspect.signature(one).parameters for one in (titrate, module.titrate_file))
+    same = [name for name in words if name in function]
+    assert {"network", "threshold", "seed"} <= set(same)
+    for name in same:
+        both = [signature[name].default for signature in (words, function)]
+        assert str(both[0]) == str(both[1]), name

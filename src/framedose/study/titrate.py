@@ -69,7 +69,7 @@ def titrate_file(
     *,
     camera: str | Path,
     doses: Sequence[float],
-    network: str | Path = "msdnet",
+    network: str | Path = "best",
     threshold: float = 0.9,
     sampling: float | None = None,
     dose: float | None = None,
