@@ -1,6 +1,6 @@
 """What the defocus that Thon rings show is worth: found beside drawn, on simulated datasets.
 
-One dataset within the defocus of the shipped networks, one outside. The last line is JSON: of each dataset the images,
+One dataset within the defocus of the preset general, one outside. The last line is JSON: of each dataset the images,
 how many show rings, and the share of these that are within 15 % of the truth.
 
     framedose simulate --preset general --seed 77 --gpts 512 --structures 20 --validation_structures 1 \

@@ -147,6 +147,7 @@ def test_noise_is_not_taken_for_bad_pixels():
         ({"frames": []}, ConfigurationError, "no frames"),
         ({"doses": [1.0, 2.0]}, ConfigurationError, "one for each of the 6 frames"),
         ({"doses": [0.0] * 6}, ConfigurationError, "--dark"),
+        ({"sampling": -0.1}, CalibrationError, "sampling must be a positive number of Å per pixel, got -0.1"),
         ({"dark": [np.zeros((64, 64))]}, ImageError, "one shape"),
         ({"frames": [np.zeros((SIZE, SIZE))]}, ImageError, "has the value 0"),
         ({"frames": [np.full((SIZE, SIZE), np.nan)]}, ImageError, "no finite pixel"),

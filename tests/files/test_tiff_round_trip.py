@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from framedose.errors import ImageError
+from framedose.errors import CalibrationError, ImageError
 from framedose.files import read, write_tiff, writer
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, min_side=2, max_side=6)
@@ -54,6 +54,13 @@ def test_imagej_and_hyperspy_find_the_scale_in_nm(tmp_path):
 def test_other_arrays_are_refused_and_nothing_is_written(array, tmp_path):
     with pytest.raises(ImageError, match="float32 or uint8"):
         write_tiff(tmp_path / "a.tif", array, 1.0)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sampling", [0, -1.0, np.nan])
+def test_a_pixel_size_that_is_none_is_refused(sampling, tmp_path):
+    with pytest.raises(CalibrationError, match="sampling must be a positive number"):
+        write_tiff(tmp_path / "a.tif", np.zeros((4, 4), np.float32), sampling)
     assert not list(tmp_path.iterdir())
 
 

@@ -14,7 +14,7 @@ from framedose.camera.paper_fit import FloorFit, FrameFit, fit_floors, fit_frame
 from framedose.camera.pattern import FixedPattern, fixed_pattern, shared_power
 from framedose.camera.spectrum import Floats, Spectrum, measure_spectrum
 from framedose.camera.vacuum import Region, find_vacuum
-from framedose.errors import ConfigurationError, ImageError
+from framedose.errors import CalibrationError, ConfigurationError, ImageError
 from framedose.units import electrons_per_pixel
 
 Frame = npt.NDArray[np.floating]
@@ -74,7 +74,7 @@ def calibrate(
     sampling
         Side of a pixel [Å/px].
     doses
-        e/Å2 of each frame, or one number for all; None if unknown.
+        Sequence of e/Å2, one for each frame or a single one for all; None if unknown.
     region
         Where the vacuum is; found if None.
     dark
@@ -95,9 +95,18 @@ def calibrate(
         If there is no vacuum, too few electrons, or nothing but one value in a frame.
     ConfigurationError
         If arguments contradict each other.
+    CalibrationError
+        If the sampling is not a positive number.
+
+    Returns
+    -------
+    Calibration
+        Region, spectra, the paper's fit of each frame, the joint fit and its curves, and flags.
     """
     if not len(frames):
         raise ConfigurationError("There are no frames to calibrate from.")
+    if not (np.isfinite(sampling) and sampling > 0):
+        raise CalibrationError(f"sampling must be a positive number of Å per pixel, got {sampling}.")
     _check_shapes([frames[0], *dark])
     electrons = _electrons(doses, len(frames), sampling)
     if region is None:

@@ -27,7 +27,7 @@ _COMMANDS = {
     "calibrate": "Measure the noise of a camera on vacuum frames.",
     "titrate": "Show what a network would see of a real micrograph at lower doses.",
     "reproduce": "Make the paper's figures and tables anew.",
-    "weights": "List trained networks, show what made them, export them as ONNX.",
+    "weights": "List, show, average, turn, sharpen, halve and export trained networks.",
 }
 _USAGE = {
     "study": "[OPTIONS]",

@@ -35,8 +35,10 @@ def compare(
 
     Parameters
     ----------
-    first, second
-        The files; ratios are those of the first over the second.
+    first
+        NAME.measured.npz of one network; ratios are of its doses over those of the other.
+    second
+        NAME.measured.npz of the other.
     threshold
         Threshold of the comparison at equal threshold.
     false_area

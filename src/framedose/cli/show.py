@@ -29,7 +29,7 @@ def show(
         Doses of the columns in e/Å2, separated by commas; those nearest to them in the dataset are shown. Five over
         its range by default.
     split
-        Part of the dataset: train, validation, or test in a study.
+        Part of the dataset: train, validation, or a series: test, replica, ramp.
     rows
         Number of rows, at most.
     out

@@ -66,7 +66,7 @@ def simulate(
 
       framedose simulate recipe.yaml --series replica --particles 20 --out replica
 
-      framedose simulate --preset laptop --series ramp --camera my-camera.json --conditions.dose.high 500 --out ramp
+      framedose simulate --preset laptop --series ramp --camera my-camera.yaml --conditions.dose.high 500 --out ramp
 
     Parameters
     ----------

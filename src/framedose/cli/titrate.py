@@ -56,7 +56,7 @@ def titrate(
     dose
         Dose of the frame in e/Å2, if it is known better than by its counts, which tell that behind the specimen.
     sampling
-        Pixel size in Å per pixel, if the file has none.
+        Pixel size in Å per pixel, in place of the file's.
     frame
         Which frame of a stack, from 0.
     seed

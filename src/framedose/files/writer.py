@@ -9,7 +9,7 @@ import numpy.typing as npt
 import tifffile
 
 from framedose.atomic import write_aside
-from framedose.errors import ImageError
+from framedose.errors import CalibrationError, ImageError
 from framedose.files.tiff import DM_SIZE_X, DM_SIZE_Y, DM_UNIT_X, DM_UNIT_Y
 
 Pixels = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
@@ -37,7 +37,11 @@ def write_tiff(path: str | Path, array: Pixels, sampling: float) -> None:
     ------
     ImageError
         If the array has another type or number of axes.
+    CalibrationError
+        If the sampling is not a positive number.
     """
+    if not (np.isfinite(sampling) and sampling > 0):
+        raise CalibrationError(f"sampling must be a positive number of Å per pixel, got {sampling}.")
     if array.dtype not in (np.float32, np.uint8) or array.ndim not in (2, 3):
         raise ImageError(
             f"A TIFF needs float32 or uint8 of shape (y, x) or (frames, y, x), got {array.dtype} {array.shape}."

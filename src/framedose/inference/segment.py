@@ -69,7 +69,7 @@ def segment(
         How far the outline lies outside of the centres of the particle's outer atoms [Å]: by default the radius of an
         atom. 0 takes the outline of the training's labels, the hull of the centres; compare with these only so.
     sampling
-        Side of a pixel [Å/px], for an array; a micrograph has its own.
+        Side of a pixel [Å/px]. An array needs it; with a micrograph it is taken in place of its own.
     dose
         Dose of the frame [e/Å2], if it is known better than the micrograph has it.
 

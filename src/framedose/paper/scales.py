@@ -33,7 +33,7 @@ _ALL: dict[str, Any] = {"dataset": {"support_share": 0.0, "vacuum_share": 0.0}}
 
 # Pixels summed 2x2 keep half of the Nyquist frequency, which the statements about MTF1-5 need; kernels of 5x5 then span
 # 0.75 Å, where the paper's 9x9 span 0.68 Å. Fields of 27 Å in place of 36 Å, and fewer layers, make thirteen networks
-# an evening of two cores; every network has as many steps.
+# a night of two cores; every network has as many steps.
 _LAPTOP: dict[str, Any] = {
     "dataset": {
         "gpts": 384,
@@ -59,7 +59,7 @@ SCALES = ("quick", "laptop", "paper")
 def scale_of(name: str, seed: int = 0) -> Scale:
     """Return a scale by its name.
 
-    ``"quick"`` shows within half an hour that everything runs, ``"laptop"`` takes an evening of two cores at 2x2 summed
+    ``"quick"`` shows within half an hour that everything runs, ``"laptop"`` takes a night of two cores at 2x2 summed
     pixels, ``"paper"`` is the paper's own size and wants a GPU.
 
     Raises

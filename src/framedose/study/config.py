@@ -54,7 +54,7 @@ def study_config(preset: str = "quick", *overrides: dict[str, Any]) -> StudyConf
     Parameters
     ----------
     preset
-        ``"quick"``: minutes on two cores. ``"general"``: hours, on varied specimens; the shipped weights are from it.
+        ``"quick"``: minutes on two cores. ``"general"``: hours, on varied specimens, as the shipped weights.
         ``"paper"``: the paper's own, for days or a GPU. ``"laptop"``: the paper's with pixels summed 4x4.
     *overrides
         Nested mappings of settings, for example ``{"dataset": {"structures": 100}}``.
