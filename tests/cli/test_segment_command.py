@@ -36,10 +36,10 @@ def grey(path, *shape, seed=0):
     Image.fromarray(noise(*shape, seed=seed).astype(np.uint8)).save(path)
 
 
-def write_camera():
-    """Write a passport with a gain of 2 and an offset of 2."""
-    two = Interval(value=2, low=2, high=2)
-    write_passport("camera.yaml", load_passport("oneview").model_copy(update={"gain": two, "offset": two}))
+def write_camera(gain=2):
+    """Write a passport with a gain, and an offset of 2."""
+    gain, two = (Interval(value=value, low=value, high=value) for value in (gain, 2))
+    write_passport("camera.yaml", load_passport("oneview").model_copy(update={"gain": gain, "offset": two}))
 
 
 def names(folder):
@@ -284,6 +284,31 @@ class TestFailures:
         assert "choose another --out" in line
         assert "is a file" in fails(capsys, "segment", "good.tif", "--network", weights, "--out", "good.tif")
 
+    def test_an_empty_folder_that_cannot_be_exchanged(self, folder, weights, capsys, monkeypatch):
+        (folder / "empty").mkdir()
+        (folder / "link").symlink_to("empty")
+        (folder / "nowhere").symlink_to("missing")
+        command = ["segment", folder / "good.tif", "--network", weights, "--out"]
+        assert "'link' is a link" in fails(capsys, *command, "link")
+        assert "'nowhere' is a file" in fails(capsys, *command, "nowhere")
+        for name in ("link", "nowhere"):
+            (folder / name).unlink()
+        monkeypatch.setattr("os.path.ismount", lambda path: str(path) == "empty")
+        assert "'empty' is a mounted volume" in fails(capsys, *command, "empty")
+        monkeypatch.undo()
+        monkeypatch.chdir(folder / "empty")
+        line = fails(capsys, *command, ".")
+        assert "'.' is the folder you are in" in line
+        assert "'results'" in line
+        (folder / "empty").rmdir()
+
+    def test_names_that_results_cannot_have(self, folder, weights, capsys):
+        write_tiff(folder / ("n" * 220 + ".tif"), noise(40, 50), 0.3)
+        assert "too long" in fails(capsys, "segment", "n" * 220 + ".tif", "--network", weights)
+        (folder / ("n" * 220 + ".tif")).unlink()
+        name = os.fsdecode(b"Pr\xe4p.tif")
+        assert "Pr\\xe4p.tif: the name is no UTF-8" in fails(capsys, "segment", name, "--network", weights)
+
     def test_a_second_run_into_the_same_folder(self, here, weights, capsys):
         write_tiff(here / "good.tif", noise(40, 50), 0.3)
         assert main(["segment", "good.tif", "--network", weights]) == 0
@@ -345,6 +370,19 @@ class TestMoreInputs:
         assert tifffile.imread(out / "my series_probability.tif").shape == (3, 40, 50)
         assert "my series_overlay_frame2.png" in names(out)
         assert {path.name: path.read_bytes() for path in (here / "my series").iterdir()} == before
+
+    @pytest.mark.parametrize("place", [".", ".."])
+    def test_the_folder_that_one_is_in_has_its_name(self, here, weights, monkeypatch, place):
+        (here / "series" / "deeper").mkdir(parents=True)
+        for number in (1, 2):
+            write_tiff(here / "series" / f"{number}.tif", noise(40, 50, seed=number), 0.3)
+        monkeypatch.chdir(here / "series" / ("." if place == "." else "deeper"))
+        out = here / "out"
+        assert main(["segment", place, "--network", weights, "--threshold", "0.4", "--out", str(out)]) == 0
+        assert {"series_mask.tif", "series_tracks.png"} <= set(names(out))
+        assert not [name for name in names(out) if name.startswith((".", "0"))]
+        with (out / "segmentation.csv").open(encoding="utf-8") as file:
+            assert {row["file"] for row in csv.DictReader(file)} == {"series"}
 
     def test_a_dose_is_in_the_table_and_warned_of(self, here, weights, capsys):
         write_tiff(here / "a.tif", noise(40, 50), 0.3)
@@ -506,7 +544,8 @@ class TestSeries:
         with open("framedose-segment/tracks.csv", encoding="utf-8") as file:
             assert len(list(csv.DictReader(file))) > 2
         capsys.readouterr()
-        assert "--reach must be a positive" in fails(capsys, *command, "--reach", "0", "--out", "other")
+        for reach in ("0", "inf", "nan"):
+            assert "--reach must be a positive" in fails(capsys, *command, "--reach", reach, "--out", "other")
 
     def test_zarr_and_parquet_and_gif_hold_the_same(self, here, moving):
         import pandas as pd
@@ -576,3 +615,20 @@ class TestSeries:
         made = json.loads((here / "framedose-segment" / "segmentation.json").read_text(encoding="utf-8"))
         assert made["threshold"] == 0.45
         assert names(here) == ["a.tif", "framedose-segment"]
+
+    def test_neither_does_one_whose_camera_was_measured_anew(self, here, weights, monkeypatch, capsys):
+        write_tiff(here / "a.tif", noise(3, 40, 50), 0.3)
+        write_camera()
+        command = ["segment", "a.tif", "--network", weights, "--camera", "camera.yaml"]
+
+        def fail(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(batch, "write_results", fail)
+            fails_late(capsys, *command)
+        write_camera(gain=4)
+        assert main(command) == 0
+        with (here / "framedose-segment" / "segmentation.csv").open(encoding="utf-8") as file:
+            doses = [float(row["dose_per_area"]) for row in csv.DictReader(file)]
+        assert doses == pytest.approx([(100 - 2) / 4 / 0.3**2] * 3, rel=0.01)

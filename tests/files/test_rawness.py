@@ -83,6 +83,11 @@ class TestProcessedFramesHaveOne:
         assert f"1/{block**2}" in "".join(flag for flag in rawness_flags(mean) if flag.startswith("averaged"))
         assert "averaged" not in names(mean * block**2)
 
+    def test_small_values_are_no_averages(self, seed, electrons):
+        frame = counts(raw(seed, electrons)).astype(np.float64)
+        for scale in (1e-6, 1e-9, 1e-15):
+            assert "averaged" not in names(frame * scale / frame.max())
+
     def test_averaged_frames(self, seed, electrons):
         two = counts(raw(seed, electrons)).astype(np.float32) + counts(raw(seed + 100, electrons))
         assert any("1/2" in flag for flag in rawness_flags(two / 2))

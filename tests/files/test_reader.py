@@ -118,6 +118,40 @@ class TestPixels:
     def test_grey_in_other_clothes(self, tmp_path, mode):
         np.testing.assert_array_equal(read(save_png(tmp_path / "a.png", mode=mode), sampling=1)[0].image, RAMP)
 
+    @pytest.mark.parametrize("shape", [(1, 6, 10), (6, 10, 1), (1, 1, 6, 10), (1, 6, 10, 1)])
+    @pytest.mark.parametrize("compression", [None, "zlib"])
+    def test_axes_of_length_one_do_not_count(self, tmp_path, shape, compression):
+        array = RAMP.astype(np.float32).reshape(shape)
+        path = save_tiff(tmp_path / "a.tif", array, photometric="minisblack", compression=compression)
+        (frame,) = read(path, sampling=1)
+        assert np.array_equal(frame.image, RAMP)
+        colours = np.repeat(RAMP[None, ..., None], 3, -1)
+        (frame,) = read(save_tiff(tmp_path / "c.tif", colours, photometric="rgb"), sampling=1)
+        assert np.array_equal(frame.image, RAMP)
+
+    @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+    def test_white_as_zero_is_turned_round(self, tmp_path, kind):
+        path = save_tiff(tmp_path / "a.tif", RAMP.astype(kind), photometric="miniswhite")
+        (frame,) = read(path, sampling=1)
+        assert np.array_equal(frame.image, np.iinfo(kind).max - RAMP.astype(float))
+        with Image.open(path) as shown:
+            if kind == np.uint8:
+                assert np.array_equal(np.asarray(shown.convert("L")), frame.image)
+
+    def test_a_grey_palette_of_8_bits_makes_no_counts(self, tmp_path):
+        ramp = np.repeat(np.arange(256, dtype=np.uint16)[None] * 257, 3, 0)
+        stretched = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+        (frame,) = read(save_tiff(tmp_path / "p.tif", stretched, photometric="palette", colormap=ramp), sampling=1)
+        assert np.array_equal(frame.image, stretched * 257.0)
+        assert frame.quantity == "normalised"
+
+    def test_a_png_of_16_bits_is_counts(self, tmp_path):
+        counts = np.random.default_rng(0).poisson(900, (64, 64)).astype(np.uint16)
+        counts[:2] = 0  # Clipped, or dead.
+        (frame,) = read(save_png(tmp_path / "a.png", counts), sampling=1)
+        assert frame.flags
+        assert frame.quantity == "counts"
+
     def test_grey_rgb_and_palette_tiff(self, tmp_path):
         path = save_tiff(tmp_path / "a.tif", np.repeat(RAMP[..., None], 3, -1), photometric="rgb")
         np.testing.assert_array_equal(read(path, sampling=1)[0].image, RAMP)

@@ -72,6 +72,32 @@ def test_the_outline_lies_an_atoms_radius_outside_of_the_hull_of_centres(samplin
         assert 5 * found.particles[0].equivalent_diameter_nm == pytest.approx(20 + rim, abs=known)
 
 
+def test_a_particle_at_a_border_without_data_is_at_the_edge():
+    rng = np.random.default_rng(0)
+    image = (micrograph().image + rng.normal(0, 0.01, (120, 160))).astype(np.float32)
+    for border, at_edge in ((20, False), (35, True)):
+        framed = image.copy()
+        framed[:border] = 7
+        (particle,) = segment(Micrograph(framed, 0.3), Brightness(), threshold=0.5).particles
+        assert particle.at_edge == at_edge
+
+
+@pytest.mark.parametrize(("offset", "scale"), [(0, 1), (1e7, 1), (-3e7, 1), (0, 1e-30), (0, 1e25)])
+def test_neither_offset_nor_scale_take_digits(offset, scale):
+    counts = np.random.default_rng(0).poisson(2000, (96, 96)).astype(np.float64)
+    network = load_network("unet")
+    expected = segment(counts, network, sampling=0.2).probability
+    found = segment(counts * scale + offset, network, sampling=0.2)
+    assert np.abs(found.probability - expected).max() < 1e-3
+    assert found.warnings == segment(counts, network, sampling=0.2).warnings
+
+
+@pytest.mark.parametrize("kind", [np.complex64, bool, "U3"])
+def test_an_array_of_no_real_numbers_is_refused(kind):
+    with pytest.raises(ImageError, match="give real numbers"):
+        segment(np.ones((64, 64)).astype(kind), Brightness(), sampling=0.3)
+
+
 def test_a_rim_leaves_nothing_where_nothing_is_and_no_probability_greater_than_any():
     image = np.zeros((64, 64), np.float32)
     image[30, 30] = 0.7
@@ -131,7 +157,7 @@ def test_a_small_field_is_refused_with_the_size_that_would_do(sampling, shape):
 
 
 def test_the_smallest_field_is_accepted():
-    assert predict(micrograph(0.3, (32, 32), ((3, 9), (3, 9))), Brightness())[0].shape == (32, 32)
+    assert predict(micrograph(0.3, (32, 32), ((3, 9), (3, 9))), Brightness()).probability.shape == (32, 32)
 
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.1, 1.5, float("nan")])

@@ -14,8 +14,9 @@ from framedose.files.source import Source
 def open_png(path: Path) -> Source:
     """Find the one frame of a PNG."""
     with Image.open(path, formats=["PNG"]) as image:
-        boolean, pixels = image.mode == "1", image.width * image.height
-    return Source(1, np.dtype(bool if boolean else np.uint8), lambda _: _read_png(path), pixels)
+        mode, pixels = image.mode, image.width * image.height
+    dtype = bool if mode == "1" else np.uint16 if mode.startswith("I") else np.uint8
+    return Source(1, np.dtype(dtype), lambda _: _read_png(path), pixels)
 
 
 def _read_png(path: Path) -> npt.NDArray[Any]:

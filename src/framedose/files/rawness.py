@@ -125,7 +125,9 @@ def _denominator(values: Pixels) -> int | None:
         scaled = sample * denominator
         # Single precision keeps 24 bits.
         tolerance = np.maximum(1e-3, np.abs(scaled) * 2.0**-23)
-        if tolerance.max() < 0.3 and (np.abs(scaled - np.round(scaled)) < tolerance).all():
+        # Of values near 0 each is a multiple of any number, namely none of it.
+        several = np.ptp(np.round(scaled)) > 1
+        if several and tolerance.max() < 0.3 and (np.abs(scaled - np.round(scaled)) < tolerance).all():
             return denominator
     return None
 

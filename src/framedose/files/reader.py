@@ -34,6 +34,9 @@ def _open_rosetta(kind: str, path: Path) -> Source:
     return open_rosetta(path, kind)
 
 
+# Least deviation of an image, in the distance of two numbers of single precision at its highest value.
+_LEAST_DIGITS = 10
+
 _OPENERS: dict[str, Callable[[Path], Source]] = {
     "PNG": open_png,
     "npy": open_npy,
@@ -105,6 +108,8 @@ def _open_file(path: Path, *, sampling: float | None, allow_unequal: bool) -> Fr
         raise ImageError(f"{path}: the image is complex (a Fourier transform or a wave); give the real-space image.")
     if source.dtype.kind == "b":
         raise ImageError(f"{path}: the image is boolean (a mask); give the micrograph that it was made from.")
+    if source.dtype.kind not in "iuf":
+        raise ImageError(f"{path}: its values have the type {source.dtype}; give real numbers.")
     sides = pixel_sides(source.scale, sampling=sampling, allow_unequal=allow_unequal, origin=str(path))
 
     def load(index: int) -> Micrograph:
@@ -147,13 +152,27 @@ def _grey(pixels: npt.NDArray[Any], *, origin: str) -> npt.NDArray[Any]:
     return pixels[..., 0]
 
 
+def _refuse_lost_digits(pixels: npt.NDArray[Any], *, origin: str) -> None:
+    """Refuse an image on an offset so high that single precision has no digits left for what varies on it."""
+    if np.can_cast(pixels.dtype, np.float32):
+        return
+    largest, deviation = max(abs(float(pixels.min())), abs(float(pixels.max()))), float(pixels.std(dtype=np.float64))
+    if 0 < deviation < _LEAST_DIGITS * float(np.spacing(np.float32(largest))):
+        raise ImageError(
+            f"{origin}: its values reach {largest:.3g} and vary by {deviation:.3g} only, which single precision cannot "
+            "hold; take the offset off."
+        )
+
+
 def _micrograph(
     pixels: npt.NDArray[Any], source: Source, sides: tuple[float, float], *, origin: str, frame: int
 ) -> Micrograph:
     with np.errstate(over="ignore"):  # Too large for float32 becomes infinity, which Micrograph refuses.
         image = pixels.astype(np.float32)
+        _refuse_lost_digits(pixels, origin=origin)
     flags = rawness_flags(pixels)
-    quantity, dose = "normalised" if pixels.dtype.itemsize == 1 and flags else "counts", None
+    # The colours of a palette have 16 bits, also where the picture has 8.
+    quantity, dose = "normalised" if source.dtype.itemsize == 1 and flags else "counts", None
     if source.scanned:
         flags += ("scanned: its file says that a probe recorded it point by point (STEM)",)
     if source.electrons is not None:

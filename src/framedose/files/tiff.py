@@ -38,19 +38,29 @@ def open_tiff(path: Path) -> Source:
     with _damage_is_an_error(path), tifffile.TiffFile(path) as file:
         number = _series_number(file, path)
         series = file.series[number]
-        frame_axes = series.axes.replace("S", "").removesuffix("YX")
+        axes, shape = _axes(series)
+        frame_axes = _frame_axes(axes)
         if len(frame_axes) > 1:
             raise ImageError(
                 f"{path}: has the axes {series.axes}, shape {series.shape}; split it into stacks with one axis of "
                 "frames."
             )
-        frames = series.shape[series.axes.index(frame_axes)] if frame_axes else 1
-        frames_first = not frame_axes or series.axes.startswith(frame_axes)
-        if series.dataoffset is not None and frames_first:
+        frames = shape[axes.index(frame_axes)] if frame_axes else 1
+        if series.dataoffset is not None and axes.startswith(frame_axes):
             load, pixels = _contiguous(path, series, file.byteorder, frames), series.size // frames
         else:
-            load, pixels = _paged(path, number), _decoded_pixels(series, frame_axes)
-        return Source(frames, series.dtype, _with_colours_last(load, series, frame_axes), pixels, scale=_scale(file))
+            load, pixels = _paged(path, number), _decoded_pixels(series)
+        return Source(frames, series.dtype, _as_shown(load, series), pixels, scale=_scale(file))
+
+
+def _axes(series: tifffile.TiffPageSeries) -> tuple[str, tuple[int, ...]]:
+    """Return the axes of a series and their lengths, without those of length 1 that are no side of an image."""
+    kept = [(axis, size) for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 or axis in "YXS"]
+    return "".join(axis for axis, _ in kept), tuple(size for _, size in kept)
+
+
+def _frame_axes(axes: str) -> str:
+    return axes.replace("S", "").removesuffix("YX")
 
 
 def _series_number(file: tifffile.TiffFile, path: Path) -> int:
@@ -61,7 +71,7 @@ def _series_number(file: tifffile.TiffFile, path: Path) -> int:
     if len(chosen) != 1:
         shapes = ", ".join(str(file.series[number].shape) for number in chosen)
         raise FileFormatError(
-            f"{path}: holds {len(chosen)} images of different shapes ({shapes}). Save the one to use alone."
+            f"{path}: holds {len(chosen)} images that are no stack ({shapes}). Save the one to use alone."
         )
     return chosen[0]
 
@@ -69,7 +79,8 @@ def _series_number(file: tifffile.TiffFile, path: Path) -> int:
 def _contiguous(path: Path, series: tifffile.TiffPageSeries, byteorder: str, frames: int) -> Load:
     """Read frames that lie one after the other, without a map of the file that would stay in memory."""
     dtype = series.dtype.newbyteorder(byteorder)
-    shape = series.shape[1:] if frames > 1 else series.shape
+    axes, shape = _axes(series)
+    shape = shape[1:] if _frame_axes(axes) else shape
     size = math.prod(shape) * dtype.itemsize
     needed = series.dataoffset + frames * size
     if path.stat().st_size < needed:
@@ -85,33 +96,37 @@ def _paged(path: Path, number: int) -> Load:
     def load(index: int) -> npt.NDArray[Any]:
         with _damage_is_an_error(path), tifffile.TiffFile(path) as file:
             series = file.series[number]
-            frame_axes = series.axes.replace("S", "").removesuffix("YX")
-            if not frame_axes:
-                return np.asarray(series.asarray())
-            if _pages_are_frames(series, frame_axes):
-                return np.asarray(series.pages[index].asarray()).reshape(series.shape[1:])
-            return np.asarray(np.take(series.asarray(), index, axis=series.axes.index(frame_axes)))
+            axes, shape = _axes(series)
+            if _pages_are_frames(series):
+                return np.asarray(series.pages[index].asarray()).reshape(shape[1:])
+            pixels = np.asarray(series.asarray()).reshape(shape)
+            return np.take(pixels, index, axis=axes.index(_frame_axes(axes))) if _frame_axes(axes) else pixels
 
     return load
 
 
-def _decoded_pixels(series: tifffile.TiffPageSeries, frame_axes: str) -> int:
+def _decoded_pixels(series: tifffile.TiffPageSeries) -> int:
     """Return the pixels of a page that is a frame, or of the whole series; a tile may be larger than its page."""
     page = series.keyframe
-    return int(max(page.size if _pages_are_frames(series, frame_axes) else series.size, math.prod(page.chunks)))
+    return int(max(page.size if _pages_are_frames(series) else series.size, math.prod(page.chunks)))
 
 
-def _pages_are_frames(series: tifffile.TiffPageSeries, frame_axes: str) -> bool:
-    return bool(frame_axes) and series.axes.startswith(frame_axes) and len(series.pages) == series.shape[0]
+def _pages_are_frames(series: tifffile.TiffPageSeries) -> bool:
+    axes, shape = _axes(series)
+    return bool(_frame_axes(axes)) and axes.startswith(_frame_axes(axes)) and len(series.pages) == shape[0]
 
 
-def _with_colours_last(load: Load, series: tifffile.TiffPageSeries, frame_axes: str) -> Load:
-    colormap = series.keyframe.colormap
-    axes = series.axes.replace(frame_axes, "") if frame_axes else series.axes
-    if colormap is not None:
-        return lambda index: colormap.T[load(index)]
+def _as_shown(load: Load, series: tifffile.TiffPageSeries) -> Load:
+    """Return frames with the colours of a palette, colours as a last axis, and white as the highest value."""
+    page, (axes, _) = series.keyframe, _axes(series)
+    axes = axes.replace(_frame_axes(axes), "") if _frame_axes(axes) else axes
+    if page.colormap is not None:
+        return lambda index: page.colormap.T[load(index)]
     if "S" in axes:
         return lambda index: np.moveaxis(load(index), axes.index("S"), -1)
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and series.dtype.kind == "u":
+        white = series.dtype.type((1 << page.bitspersample) - 1)
+        return lambda index: white - load(index)
     return load
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -10,13 +12,14 @@ from pathlib import Path
 
 from framedose.atomic import write_json
 from framedose.camera.passport import load_passport
+from framedose.config import digest
 from framedose.errors import ConfigurationError
 from framedose.files import Frames, read
 from framedose.files.sums import groups
 from framedose.inference.export import check_movie
 from framedose.inference.folders import refuse_used_folder, resumable_folder
 from framedose.inference.frame import FrameTask, Job, check_frame, segment_frame
-from framedose.inference.kept import FRAMES, KeptFrame, result_name
+from framedose.inference.kept import FRAMES, KeptFrame, input_name, result_name
 from framedose.inference.results import Outputs, SegmentedFrame, write_results
 from framedose.inference.rim import ATOM_RADIUS, check_rim
 from framedose.inference.segment import check_options
@@ -26,6 +29,8 @@ from framedose.workers import Runner, in_turn
 
 # Checking fewer frames than this takes no time that needs a progress bar, or workers.
 _MANY = 50
+# Bytes of a name that leave room for what is added to it: file systems take 255.
+_LONGEST_NAME = 200
 
 
 def segment_files(
@@ -126,6 +131,7 @@ def segment_files(
         "rim": rim,
         "dose": dose,
         "camera": None if camera is None else str(camera),
+        "camera_digest": None if passport is None else digest(passport.model_dump(mode="json")),
         "allow_unequal": allow_unequal,
         "sum_frames": sum_frames,
         "outputs": asdict(outputs),
@@ -146,7 +152,7 @@ def segment_files(
         tasks = [_tasks(job, frames, sum_frames, digests[str(frames.origin)], folder) for frames in inputs]
         _segment([task for each in tasks for task in each], start_workers)
         kept = [[task.kept for task in each] for each in tasks]
-        names = [frames.origin.name for frames in inputs]
+        names = [input_name(frames.origin) for frames in inputs]
         rows = write_results(folder, kept, names, outputs, threshold=threshold)
         write_json(folder / "segmentation.json", settings)
     return rows
@@ -177,7 +183,7 @@ def _segment(tasks: Sequence[FrameTask], start_workers: Callable[[], AbstractCon
 def _check_outputs(outputs: Outputs) -> None:
     check_tables(outputs.tables)
     check_movie(outputs.movie)
-    if not outputs.reach > 0:
+    if not (math.isfinite(outputs.reach) and outputs.reach > 0):
         raise ConfigurationError(f"--reach must be a positive number of nm, got {outputs.reach}.")
 
 
@@ -202,8 +208,13 @@ def _refuse_equal_names(paths: Sequence[Path]) -> None:
         raise ConfigurationError("No file to segment: name at least one file or folder of frames.")
     seen: dict[str, Path] = {}
     for path in paths:
-        # Some file systems do not tell A from a.
         name = result_name(path)
+        written = os.fsencode(path).decode("utf-8", "backslashreplace")
+        if written != str(path):
+            raise ConfigurationError(f"{written}: the name is no UTF-8, which tables and results need: rename it.")
+        if len(os.fsencode(name)) > _LONGEST_NAME:
+            raise ConfigurationError(f"{path}: the name is too long for those of its results: rename it.")
+        # Some file systems do not tell A from a.
         other = seen.setdefault(name.casefold(), path)
         if other is not path:
             raise ConfigurationError(

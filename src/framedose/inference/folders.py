@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -19,14 +20,26 @@ _CARD = "job.json"
 
 
 def refuse_used_folder(out: Path) -> None:
-    """Raise OutputExistsError unless ``out`` does not exist, or is an empty folder."""
+    """Raise OutputExistsError unless ``out`` does not exist, or is an empty folder that can be exchanged."""
     if out.is_dir():
         entries = sorted(entry.name for entry in out.iterdir())
         if entries:
             raise OutputExistsError(
                 f"--out {str(out)!r} holds {entries[0]!r} already, nothing is overwritten: choose another --out."
             )
-    elif out.exists():
+        if out.is_symlink() or os.path.ismount(out) or out.samefile("."):
+            kind = (
+                "a link"
+                if out.is_symlink()
+                else "a mounted volume"
+                if os.path.ismount(out)
+                else "the folder you are in"
+            )
+            raise OutputExistsError(
+                f"--out {str(out)!r} is {kind}, which the finished results cannot take the place of: name a new folder "
+                f"in it, such as {str(out / 'results')!r}."
+            )
+    elif out.exists() or out.is_symlink():
         raise OutputExistsError(f"--out {str(out)!r} is a file, choose another --out.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -106,6 +107,11 @@ def probabilities(frames: Sequence[KeptFrame]) -> Iterator[npt.NDArray[np.float3
     return (frame.probability() for frame in frames)
 
 
+def input_name(origin: Path) -> str:
+    """Return the name of a file or folder, that of ``.`` and ``..`` too; a link has its own."""
+    return Path(os.path.abspath(origin)).name
+
+
 def result_name(origin: Path) -> str:
     """Return what the results of a file or folder are called."""
-    return origin.name if origin.is_dir() else origin.stem
+    return input_name(origin) if origin.is_dir() else origin.stem

@@ -29,11 +29,12 @@ class Particle:
     mean_probability: float
     """Mean probability of its pixels."""
     at_edge: bool
-    """Whether it goes on outside of the frame: then its area and position are those of the part in view."""
+    """Whether it goes on outside of the frame, or in a border without data: then its area and position are those of the
+    part in view."""
 
 
 def find_particles(
-    mask: npt.NDArray[np.bool_], probability: npt.NDArray[np.float32], sampling: float
+    mask: npt.NDArray[np.bool_], probability: npt.NDArray[np.float32], sampling: float, window: tuple[slice, slice]
 ) -> tuple[Particle, ...]:
     """Return the particles in a mask, from the top down.
 
@@ -43,15 +44,17 @@ def find_particles(
         Shape (y, x).
     sampling
         Side of a pixel [Å/px].
+    window
+        Rows and columns that have data.
     """
     from skimage.measure import label, regionprops  # Slow to import.
 
     spacing = (sampling / 10, sampling / 10)
     regions = regionprops(label(mask, connectivity=2), intensity_image=probability, spacing=spacing)
-    return tuple(_particle(region, mask.shape) for region in regions if region.area >= LEAST_AREA)
+    return tuple(_particle(region, *window) for region in regions if region.area >= LEAST_AREA)
 
 
-def _particle(region: Any, shape: tuple[int, ...]) -> Particle:
+def _particle(region: Any, rows: slice, columns: slice) -> Particle:
     top, left, bottom, right = region.bbox
     return Particle(
         area_nm2=float(region.area),
@@ -61,5 +64,5 @@ def _particle(region: Any, shape: tuple[int, ...]) -> Particle:
         # Counting steps along the pixels makes that of a disc 5 % too long.
         perimeter_nm=float(region.perimeter_crofton),
         mean_probability=float(region.intensity_mean),
-        at_edge=top == 0 or left == 0 or bottom == shape[0] or right == shape[1],
+        at_edge=top == rows.start or left == columns.start or bottom == rows.stop or right == columns.stop,
     )

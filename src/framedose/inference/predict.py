@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,11 +24,23 @@ if TYPE_CHECKING:
 COARSEST_SAMPLING = 1.0
 # By so much a defocus near the end of the training is overestimated at most, in small fields.
 _DEFOCUS_MARGIN = 1.25
+# Offsets, in standard deviations, and scales beyond which networks and filters lose digits.
+_LARGE_OFFSET, _LARGE_SCALE = 1e3, 1e6
 
 
-def predict(
-    micrograph: Micrograph, network: LoadedNetwork, *, rim: float = ATOM_RADIUS
-) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network sees in one micrograph."""
+
+    probability: npt.NDArray[np.float32]
+    """Probability of particle 0..1, shape (y, x) of the micrograph."""
+    warnings: tuple[str, ...]
+    """Why it may not be trusted, one sentence each."""
+    window: tuple[slice, slice]
+    """Rows and columns that have data; in a border without any the probability is 0."""
+
+
+def predict(micrograph: Micrograph, network: LoadedNetwork, *, rim: float = ATOM_RADIUS) -> Prediction:
     """Return the probability of particle for every pixel of a micrograph, and why it may not be trusted.
 
     The image is resampled to the pixel size of the network, predicted as a whole, and the probability resampled back.
@@ -44,20 +56,13 @@ def predict(
     rim
         How far the outline lies outside of the centres of the outer atoms [Å] (:mod:`framedose.inference.rim`).
 
-    Returns
-    -------
-    ndarray
-        Probability 0..1, shape (y, x) of the micrograph, float32.
-    tuple of str
-        Warnings, one sentence each.
-
     Raises
     ------
     CalibrationError, ImageError
         As :func:`check`.
     """
     warnings = check(micrograph, network)
-    seen = cleaned(micrograph.image)
+    seen = cleaned(_within_digits(micrograph.image))
     micrograph = replace(micrograph, image=seen.image)
     image, _ = resample(micrograph.image, micrograph.sampling, network.sampling)
     hull = network.probability(image[np.newaxis])[0]
@@ -65,7 +70,15 @@ def predict(
     probability[seen.hidden] = 0
     warnings += (*_borders(seen), *_scale_bars(seen.bars), *_spikes(seen.spikes))
     warnings += (*_noise(micrograph, image, network), *_defocus(micrograph, image, network))
-    return probability, warnings
+    return Prediction(probability, warnings, seen.window)
+
+
+def _within_digits(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return an image without an offset, or a scale, that would take digits from what varies in single precision."""
+    mean, deviation = float(image.mean(dtype=np.float64)), float(image.std(dtype=np.float64))
+    if abs(mean) < _LARGE_OFFSET * deviation and 1 / _LARGE_SCALE < deviation < _LARGE_SCALE:
+        return image
+    return np.asarray((image.astype(np.float64) - mean) / deviation, dtype=np.float32)
 
 
 def check(micrograph: Micrograph, network: LoadedNetwork) -> tuple[str, ...]:

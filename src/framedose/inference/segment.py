@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from framedose.errors import CalibrationError, ConfigurationError
+from framedose.errors import CalibrationError, ConfigurationError, ImageError
 from framedose.inference.particles import Particle, find_particles
-from framedose.inference.predict import predict
+from framedose.inference.predict import Prediction, predict
 from framedose.inference.rim import ATOM_RADIUS, check_rim
 from framedose.micrograph import Micrograph
 
@@ -36,13 +36,15 @@ class Segmentation:
     """Share of the frame that the mask covers."""
     sampling: float
     """Side of a pixel [Å/px]."""
+    window: tuple[slice, slice]
+    """Rows and columns that have data: those of the frame, but for a border without any."""
     warnings: tuple[str, ...]
     """Why the result may not be trusted, one sentence each; empty if nothing speaks against it."""
 
     @property
     def particles(self) -> tuple[Particle, ...]:
         """The particles of the mask, one by one, from the top down."""
-        return find_particles(self.mask, self.probability, self.sampling)
+        return find_particles(self.mask, self.probability, self.sampling, self.window)
 
 
 def segment(
@@ -97,33 +99,27 @@ def segment(
         from framedose.networks.weights import load_network  # Loads torch.
 
         network = load_network(network)
-    probability, warnings = predict(micrograph, network, rim=rim)
-    return segmentation_of(probability, network, threshold=threshold, sampling=micrograph.sampling, warnings=warnings)
+    prediction = predict(micrograph, network, rim=rim)
+    return segmentation_of(prediction, network, threshold=threshold, sampling=micrograph.sampling)
 
 
 def segmentation_of(
-    probability: npt.NDArray[np.float32],
-    network: LoadedNetwork,
-    *,
-    threshold: float,
-    sampling: float,
-    warnings: tuple[str, ...] = (),
+    prediction: Prediction, network: LoadedNetwork, *, threshold: float, sampling: float
 ) -> Segmentation:
-    """Return mask and area for a probability that is there already: another threshold needs no run of the network.
+    """Return mask and area for a prediction that is there already: another threshold needs no run of the network.
 
     Parameters
     ----------
-    probability
-        From :func:`framedose.inference.predict.predict`, shape (y, x).
+    prediction
+        From :func:`framedose.inference.predict.predict`.
     network
         The network that it came from, for the interval of the area.
     threshold
         Least probability of a pixel in the mask, between 0 and 1.
     sampling
         Side of a pixel [Å/px].
-    warnings
-        Those of the same; an empty mask is added to them.
     """
+    probability, warnings = prediction.probability, prediction.warnings
     mask = probability >= threshold
     if not mask.any():
         highest = f"the highest probability is {probability.max():.2g}"
@@ -137,7 +133,7 @@ def segmentation_of(
         low, high = known.of(probability)
         interval = low * mask.size * pixel, high * mask.size * pixel
     area, fraction = int(mask.sum()) * pixel, float(mask.mean())
-    return Segmentation(probability, mask, area, interval, fraction, sampling, warnings)
+    return Segmentation(probability, mask, area, interval, fraction, sampling, prediction.window, warnings)
 
 
 def check_options(*, threshold: float, dose: float | None) -> None:
@@ -152,7 +148,10 @@ def _micrograph(image: Micrograph | npt.NDArray[Any], *, sampling: float | None,
     if not isinstance(image, Micrograph):
         if sampling is None:
             raise CalibrationError("An array has no pixel size; give it with sampling (Å per pixel).")
-        image = Micrograph(np.asarray(image, dtype=np.float32), sampling)
+        pixels = np.asarray(image)
+        if pixels.dtype.kind not in "iuf":
+            raise ImageError(f"array: its values have the type {pixels.dtype}; give real numbers.")
+        image = Micrograph(pixels.astype(np.float32), sampling)
     elif sampling is not None:
         image = replace(image, sampling=sampling)
     return image if dose is None else replace(image, dose_per_area=dose)

@@ -9,7 +9,7 @@ from typing import Any
 from framedose.atomic import write_json
 from framedose.errors import ConfigurationError
 from framedose.inference.folders import new_folder, refuse_used_folder
-from framedose.inference.kept import FRAMES, KeptFrame, result_name
+from framedose.inference.kept import FRAMES, KeptFrame, input_name, result_name
 from framedose.inference.results import Outputs, write_results
 from framedose.inference.rim import ATOM_RADIUS
 from framedose.provenance import file_digest, versions
@@ -52,7 +52,7 @@ def export(stored: Stored, out: Path, *, threshold: float, settings: dict[str, A
             micrograph = replace(stored.frames[one.index], dose_per_area=stored.dose(one.index))
             one.keep(micrograph, stored.result(one.index, threshold))
             yield one.index
-        write_results(folder, [kept], [origin.name], outputs, threshold=threshold)
+        write_results(folder, [kept], [input_name(origin)], outputs, threshold=threshold)
         shutil.rmtree(folder / FRAMES)
         made = {
             "network": stored.network.name,

@@ -4,20 +4,22 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.array as da
 import numpy as np
-import numpy.typing as npt
 import zarr
 
 from framedose.camera.passport import CameraPassport
 from framedose.files import Frames
 from framedose.inference.frame import dosed
-from framedose.inference.predict import predict
+from framedose.inference.predict import Prediction, predict
 from framedose.inference.segment import Segmentation, segmentation_of
 from framedose.networks.weights import LoadedNetwork
+
+# In place of a probability that lies on disk.
+_STORED = np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +28,8 @@ class Seen:
 
     index: int
     """Of the frame."""
-    probability: npt.NDArray[np.float32]
-    """Shape (y, x)."""
-    warnings: tuple[str, ...]
-    """Why the result may not be trusted."""
+    prediction: Prediction
+    """What it saw."""
     dose: float | None
     """Dose of the frame [e/Å2], where it is known."""
 
@@ -59,7 +59,7 @@ def seen(
     """
     for index in indices:
         frame = dosed(frames[index], dose, camera)
-        yield Seen(index, *predict(frame, network), frame.dose_per_area)
+        yield Seen(index, predict(frame, network), frame.dose_per_area)
 
 
 class Stored:
@@ -89,29 +89,27 @@ class Stored:
             fill_value=np.nan,
             compressors=None,
         )
-        self._beside: dict[int, tuple[float | None, tuple[str, ...]]] = {}
+        # The frames that were looked at, without their probabilities.
+        self._seen: dict[int, Seen] = {}
 
     def keep(self, frame: Seen) -> None:
         """Store what was seen in a frame."""
-        self._array[frame.index] = frame.probability
-        self._beside[frame.index] = frame.dose, frame.warnings
+        self._array[frame.index] = frame.prediction.probability
+        self._seen[frame.index] = replace(frame, prediction=replace(frame.prediction, probability=_STORED))
 
     @property
     def indices(self) -> list[int]:
         """The frames that were looked at."""
-        return sorted(self._beside)
+        return sorted(self._seen)
 
     def dose(self, index: int) -> float | None:
         """Return the dose of a frame [e/Å2], where it is known."""
-        return self._beside[index][0]
+        return self._seen[index].dose
 
     def result(self, index: int, threshold: float) -> Segmentation:
         """Return mask, area and warnings of a frame that was looked at."""
-        probability = np.asarray(self._array[index])
-        warnings = self._beside[index][1]
-        return segmentation_of(
-            probability, self.network, threshold=threshold, sampling=self.sampling, warnings=warnings
-        )
+        prediction = replace(self._seen[index].prediction, probability=np.asarray(self._array[index]))
+        return segmentation_of(prediction, self.network, threshold=threshold, sampling=self.sampling)
 
     def probabilities(self) -> Any:
         """Return the lazy array of a layer, (y, x) for one frame, else (frames, y, x).
