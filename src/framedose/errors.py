@@ -22,6 +22,13 @@ class ImageError(FramedoseError, ValueError):
     """An image cannot be used: wrong shape or kind, too small, constant, or not finite."""
 
 
+class ConstantImageError(ImageError):
+    """Every pixel of an image has the same value."""
+
+    value: float = 0.0
+    """That value."""
+
+
 class FileFormatError(FramedoseError, ValueError):
     """A file is truncated, of another kind, or not one that framedose reads."""
 

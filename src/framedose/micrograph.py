@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from framedose.errors import CalibrationError, ImageError
+from framedose.errors import CalibrationError, ConstantImageError, ImageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +58,12 @@ class Micrograph:
                 "Mask or interpolate those pixels first."
             )
         if self.image.min() == self.image.max():
-            raise ImageError(
+            error = ConstantImageError(
                 f"{self.origin}, frame {self.frame}: every pixel has the value {self.image.flat[0]}, "
                 "there is nothing to see."
             )
+            error.value = float(self.image.flat[0])
+            raise error
         for name, value, unit in (
             ("sampling", self.sampling, "Å per pixel"),
             ("exposure", self.exposure, "seconds"),

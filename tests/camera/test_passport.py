@@ -83,6 +83,17 @@ def test_dose_from_the_mean_count():
     assert product.dose(mean=120, sampling=0.1) is None
 
 
+@pytest.mark.parametrize("dose", [10, 100])
+def test_a_frame_of_the_camera_has_its_dose_by_its_mean(dose):
+    """Without an offset the mean of a Poisson readout is in the counts."""
+    passport, sampling = load_passport("oneview"), 0.075
+    electrons = dose * sampling**2
+    counts = detect(np.ones((800, 800), np.float32), electrons, passport.simulated(), generator(0, "dose", dose))
+    error = np.sqrt((electrons + 0.01) / counts.size) / sampling**2
+    assert passport.dose(float(counts.mean()), sampling) == pytest.approx(dose, abs=5 * error)
+    assert 5 * error < 0.01 / sampling**2
+
+
 def test_passports_that_cannot_be_used(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load_passport("no-such-camera")

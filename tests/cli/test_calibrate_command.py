@@ -48,6 +48,7 @@ def test_without_a_dose_the_product_is_flagged(stack, tmp_path, capsys):
         (["--dose", "metadata"], "do not say the dose"),
         (["--dose", "1,2"], "one for each of the 4 frames"),
         (["--roi", "0,0,9"], "--roi must be"),
+        (["--offset", "nan"], "--offset must be a number"),
         (["--roi", "0,0,32,256"], "too small"),
         (["--mtf", "no-such"], "cannot be read"),
     ],
@@ -58,6 +59,42 @@ def test_wrong_use_is_one_line(stack, tmp_path, capsys, options, message):
     assert message in error
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "x.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("vacuum.yaml", "would write over"),
+        ("vacuum.tif", "would write over"),
+        ("x.png", "is the picture's name"),
+        ("nowhere/x.yaml", "a folder that does not exist"),
+    ],
+)
+def test_no_input_is_written_over(stack, tmp_path, capsys, monkeypatch, out, message):
+    monkeypatch.chdir(tmp_path)
+    name = "vacuum.png" if out == "vacuum.yaml" else "vacuum.tif"
+    (tmp_path / name).write_bytes(stack.read_bytes())
+    assert main(["calibrate", name, "--sampling", "0.075", "-o", out]) == 2
+    assert message in capsys.readouterr().err
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, stack.read_bytes())]
+
+
+def test_doses_in_another_order_than_the_frames(stack, tmp_path, capsys):
+    for doses in ("20,300,80,1000", "1000,300,80,20", "20,80,1000,300"):
+        words = ["calibrate", str(stack), "--sampling", "0.075", "--dose", doses, "-o", str(tmp_path / "x.yaml")]
+        assert main(words) == 2
+        assert "do not follow the doses" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_offset_that_is_given_stands_in_the_passport(stack, tmp_path):
+    out, doses = tmp_path / "mine.yaml", ",".join(map(str, DOSES))
+    words = ["calibrate", str(stack), "--sampling", "0.075", "--dose", doses, "--offset", "100.2", "-o", str(out)]
+    assert main(words) == 0
+    passport = load_passport(out)
+    assert (passport.offset.value, passport.offset.low, passport.offset.high) == (100.2, 100.2, 100.2)
+    for frame, dose in zip(tifffile.imread(stack), DOSES, strict=True):
+        assert passport.dose(float(frame.mean()), 0.075) == pytest.approx(dose, rel=0.05)
 
 
 def test_no_files(capsys):

@@ -232,9 +232,35 @@ def test_labelled_micrographs_are_scored_one_by_one(here, capsys):
     assert main(["evaluate", "panels/lonely.npy", *files[2:], *words[:-1], "other labels"]) == 2
     assert "must hold one label of lonely.npy" in capsys.readouterr().err
     assert not (here / "other labels").exists()
+    capsys.readouterr()
+    assert main(["evaluate", files[0], "--labels", "nowhere", *files[4:], *words[:-1], "more"]) == 2
+    assert "--labels 'nowhere' is no folder" in capsys.readouterr().err
+    (here / "again").mkdir()
+    (here / "again" / "panel 1.npy").write_bytes((here / "panels" / "panel 1.npy").read_bytes())
+    assert main(["evaluate", files[0], "again/panel 1.npy", *files[2:], *words[:-1], "more"]) == 2
+    assert "another image is called 'panel 1' too" in capsys.readouterr().err
+    assert not (here / "more").exists()
     assert main(["evaluate", *files, *words[:-1], "other rim", "--rim", "-1"]) == 2
     assert "--rim must be a number of Å that is not negative, got -1" in capsys.readouterr().err
     assert not (here / "other rim").exists()
+
+
+def test_a_label_of_nothing_counts(here, capsys):
+    (here / "nothing").mkdir()
+    np.save(here / "empty.npy", np.random.default_rng(0).normal(9, 1, (48, 64)).astype(np.float32))
+    np.save(here / "nothing" / "empty.npy", np.zeros((48, 64), np.uint8))
+    words = ["--labels", "nothing", "--sampling", "0.3", "--network", "my_filters:spread", "--out", "scores of none"]
+    assert main(["evaluate", "empty.npy", *words]) == 0
+    with (here / "scores of none" / "labelled.csv").open(encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["particles"], row["recall"]) == ("0", "")
+
+
+@pytest.mark.parametrize("label", ["../x", ".x", "a/b", ""])
+def test_labels_that_are_no_names(here, capsys, label):
+    assert main(["evaluate", "x.npy", "--labels", ".", "--network", f"{label}=unet", "--out", "no name"]) == 2
+    assert "a label is the name of a file too" in capsys.readouterr().err
+    assert not (here / "no name").exists()
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,25 @@ def test_the_ratio_of_known_limits_is_found():
     assert np.all(np.array(back.equal_threshold.f1_difference.mean) <= 0)
 
 
+def test_series_without_bare_support():
+    one, other = (
+        replace(each, support=each.support[:0], support_objects=each.support_objects[:0])
+        for each in (network(40), network(80, seed=1))
+    )
+    result = compare(one, other, CONFIG, seed=0, names=("A", "B"))
+    assert result.equal_false_area.true_positive_dose_ratio["0.5"].value == pytest.approx(0.5, rel=0.2)
+
+
+def test_the_order_does_not_decide_who_needs_less_dose():
+    sees, never = network(50, seed=None), network(1e9, seed=None)
+    forth, back = (compare(*pair, CONFIG, seed=0, names=("A", "B")) for pair in ((sees, never), (never, sees)))
+    assert forth.verdict == "A needs less dose for half of the particle at equal false area."
+    assert back.verdict == "B needs less dose for half of the particle at equal false area."
+    assert back.equal_threshold.area_dose_ratio["0.5"].certainly == "more"
+    neither = compare(never, never, CONFIG, seed=0, names=("A", "B"))
+    assert neither.verdict.startswith("No difference")
+
+
 def test_series_of_one_structure_has_a_ratio_and_no_interval():
     result = compare(network(40, structures=1), network(80, structures=1), CONFIG, seed=0)
     ratio = result.equal_threshold.area_dose_ratio["0.5"]

@@ -3,7 +3,7 @@ import pytest
 
 from framedose.camera.noise import Camera
 from framedose.camera.passport import load_passport
-from framedose.errors import CalibrationError, ImageError
+from framedose.errors import CalibrationError, ConfigurationError, ImageError
 from framedose.micrograph import Micrograph
 from framedose.study.recorded import RecordedSeries, doses_of
 
@@ -46,6 +46,22 @@ def test_the_truth_is_the_mean_of_what_is_seen_in_the_last_frames():
         recorded.with_truth(lambda frames, _: np.zeros_like(frames), frames=2, threshold=0.6)
 
 
+@pytest.mark.parametrize("frames", [-2, 0, 3, 99])
+def test_a_truth_of_no_frames_or_of_all_is_refused(frames):
+    recorded = series([frame(value) for value in (1.0, 2.0, 3.0)], [1, 2, 3])
+    with pytest.raises(ConfigurationError, match=f"--truth-frames must lie between 1 and 2 .* got {frames}"):
+        recorded.with_truth(lambda images, _: np.ones_like(images), frames=frames, threshold=0.5)
+
+
+def test_another_truth_is_another_series():
+    recorded = series([frame(value) for value in (1.0, 2.0, 3.0)], [1, 2, 3])
+    made = {
+        recorded.with_truth(lambda images, _: np.ones_like(images), frames=frames, threshold=0.5).made_from
+        for frames in (1, 2)
+    }
+    assert len(made | {recorded.made_from}) == 3
+
+
 def test_vacuum_has_the_dose_of_its_frame():
     recorded = series([frame(value) for value in (1.0, 2.0, 3.0)], [100, 1000, 10000])
     for index, dose in enumerate(recorded.doses):
@@ -74,7 +90,7 @@ def test_doses_come_from_the_file_or_from_the_gain():
     passport = load_passport("oneview")
     known = [frame(5.0, dose=dose) for dose in (10.0, 20.0)]
     assert doses_of(known, None, passport) == [10, 20]
-    # A gain of 1: 5 electrons on 0.04 Å2.
-    assert doses_of([frame(5.0)], None, passport) == [pytest.approx(125)]
+    # A gain of 1: 5 electrons on 0.04 Å2, of which the readout makes 0.01.
+    assert doses_of([frame(5.0)], None, passport) == [pytest.approx(4.99 / 0.04, rel=1e-6)]
     with pytest.raises(CalibrationError, match="series.tif, frame 0: its dose is not known"):
         doses_of([frame(5.0, quantity="normalised")], None, passport)

@@ -32,11 +32,13 @@ from framedose.camera.joint_model import (
     slopes,
 )
 from framedose.camera.spectrum import Floats, Spectrum
-from framedose.errors import ImageError
+from framedose.errors import ConfigurationError, ImageError
 
 # Below this the means differ too little for gain and offset, or there is too little noise for anything.
 _LEAST_SIGNAL = 5.0
 _BAD_FIT = 1e-4
+# By no more than this do doses scatter that belong to the frames.
+_GREATEST_SCATTER = 0.5
 _SCATTER_ROUNDS = 3
 _FLAT = 1.5
 
@@ -115,6 +117,8 @@ def fit_jointly(
     ------
     ImageError
         If there are too few electrons for a fit, or none converges.
+    ConfigurationError
+        If the means of the frames do not follow the electrons that are told of them.
     """
     data = gathered([*spectra, *dark], electrons, len(dark), pattern)
     alone = len(spectra) == 1 and not dark and offset is None
@@ -128,7 +132,7 @@ def fit_jointly(
             f"Too few electrons: the shot noise stands {max(strength, 0):.1f} standard errors above the readout, "
             f"{_LEAST_SIGNAL:g} are needed. Take more or brighter frames, frames of several doses, or a larger region."
         )
-    return _described(fitted, single=single, offset_free=not single and offset is None)
+    return _described(fitted, single=single, offset=offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +182,15 @@ def _dose_scatter(data: Data, theta: Floats) -> float | None:
 
     if data.dose_scatter == 0 and scipy.stats.chi2.sf(excess(0) + degrees, degrees) > _BAD_FIT:
         return None
-    return float(brentq(excess, 0, 1)) if excess(0) > 0 > excess(1) else None
+    if excess(0) <= 0:
+        return None
+    if excess(_GREATEST_SCATTER) > 0:
+        counts = ", ".join(f"{one:.4g}" for one in data.mean[told])
+        raise ConfigurationError(
+            f"--dose: the means of the frames, {counts} counts, do not follow the doses that are given: give these in "
+            "the order of the files."
+        )
+    return float(brentq(excess, 0, _GREATEST_SCATTER))
 
 
 def _slope_of_spectrum(spectra: Sequence[Spectrum]) -> float:
@@ -226,21 +238,22 @@ def _scale(fitted: _Fitted, *, single: bool) -> _Scale:
     return _Scale(gain, readout, excess, data.electrons, (flag,) if data.dose_scatter > 0 else ())
 
 
-def _described(fitted: _Fitted, *, single: bool, offset_free: bool) -> JointFit:
+def _described(fitted: _Fitted, *, single: bool, offset: float | None) -> JointFit:
     data, theta, estimate = fitted.data, fitted.theta, fitted.estimate
     pulls, chi2, probability = _goodness(data, theta)
     scale = _scale(fitted, single=single)
     notes = {
         "the model does not fit the spectra: vacuum of one camera?": probability <= _BAD_FIT,
         "noise transfer flat up to the Nyquist frequency: c0 and c3 are not determined": theta[0] > _FLAT,
-        "offset taken as given": not single and not offset_free,
+        "offset taken as given": offset is not None,
     }
     return JointFit(
         c0=estimate(lambda t: t[0], "c0"),
         c3=estimate(lambda t: t[1], "c3"),
         readout=scale.readout,
         gain=scale.gain,
-        offset=estimate(lambda t: t[4], "b") if offset_free else None,
+        # Of one dose it is unknown; one that was given has no error here.
+        offset=None if single else estimate(lambda t: t[4], "b"),
         excess_noise=scale.excess_noise,
         electrons=scale.electrons,
         signal=signal_counts(data, theta),

@@ -184,8 +184,11 @@ class CameraPassport(Settings):
         """
         if self.gain is None or self.gain.quantity is not None:
             return None
-        counts = mean - (0.0 if self.offset is None else self.offset.value)
-        return max(counts, 0.0) / self.gain.value / sampling**2
+        electrons = (mean - (0.0 if self.offset is None else self.offset.value)) / self.gain.value
+        if self.offset is None and self.readout_noise == "poisson" and self.readout and self.readout.quantity is None:
+            # An offset that was measured holds the mean of such a readout.
+            electrons -= self.readout.value
+        return max(electrons, 0.0) / sampling**2
 
     def dose_of(self, micrograph: Micrograph) -> float | None:
         """Return the dose of a micrograph [e/Å2], its own or by :meth:`dose` from its counts; None if neither tells."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from framedose.camera.spectrum import Floats
     from framedose.files import Frames
     from framedose.files.recorded import Recorded
+
+_PICTURE = ".png"
 
 
 def calibrate(
@@ -80,6 +83,9 @@ def calibrate(
     from framedose.files.recorded import Recorded, refuse_processed
     from framedose.provenance import file_digest
 
+    _check_out(out, (*files, *dark))
+    if offset is not None and not math.isfinite(offset):
+        raise ConfigurationError(f"--offset must be a number of counts, got {offset}.")
     frames, dark_frames = Recorded(_read(files, sampling)), Recorded(_read(dark, sampling) if dark else [])
     flags = refuse_processed(frames, allow=allow_processed)
     result = measure(
@@ -95,7 +101,7 @@ def calibrate(
     hashes = [{"file": path.name, "sha256": file_digest(path)} for path in (*files, *dark) if path.is_file()]
     hardware = Hardware(frame_time=frames.exposure)
     write_passport(out, issue_passport(result, camera=camera, frames=hashes, hardware=hardware, flags=flags))
-    picture = out.with_suffix(".png")
+    picture = out.with_suffix(_PICTURE)
     draw_calibration(picture, result, frames[len(frames) - 1], camera)
     print(summary(result))
     if result.floors is not None:
@@ -103,6 +109,19 @@ def calibrate(
     print(f"Passport: {out}   Picture: {picture}")
     for flag in (*flags, *result.flags):
         print(f"framedose: warning: {flag}", file=sys.stderr)
+
+
+def _check_out(out: Path, inputs: tuple[Path, ...]) -> None:
+    """Refuse a passport that cannot be written, or that would with its picture take the place of an input."""
+    if out.suffix == _PICTURE:
+        raise ConfigurationError(f"--out {str(out)!r} is the picture's name, beside the passport: name a .yaml file.")
+    if not out.absolute().parent.is_dir():
+        raise ConfigurationError(f"--out {str(out)!r} lies in a folder that does not exist: make it first.")
+    for path in inputs:
+        if path.resolve() in (out.resolve(), out.with_suffix(_PICTURE).resolve()):
+            raise ConfigurationError(
+                f"--out {str(out)!r} would write over {path}, or its picture would: choose another --out."
+            )
 
 
 def _read(files: tuple[Path, ...], sampling: float | None) -> list[Frames]:

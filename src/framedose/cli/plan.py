@@ -177,15 +177,23 @@ def _print(plan: Plan) -> None:
 def _line(need: Need) -> str:
     if need.dose is None or need.exposure is None or need.frame_rate is None:
         return "at none of the tested doses"
-    ends = (f"{end:.3g}" if end is not None else "beyond the tested doses" for end in (need.dose_low, need.dose_high))
     parts = [
-        f"{need.dose:.3g} e/Å2 ({' to '.join(ends)})",
+        f"{'at or below ' if need.at_or_below else ''}{need.dose:.3g} e/Å2 ({_ends(need)})",
         f"{need.exposure:.3g} s a frame",
         f"{need.frame_rate:.3g} frames/s",
     ]
     if need.frames_to_sum is not None:
-        parts.append(f"{need.frames_to_sum} camera frames summed")
+        many = "s" if need.frames_to_sum > 1 else ""
+        parts.append(f"{need.frames_to_sum} camera frame{many} summed ({need.dose_of_sum:.3g} e/Å2)")
     if need.frames_in_budget is not None:
         sure = "none" if need.frames_in_budget_low is None else need.frames_in_budget_low
         parts.append(f"{need.frames_in_budget} frames in the budget ({sure} for certain)")
     return ", ".join(parts)
+
+
+def _ends(need: Need) -> str:
+    ends = (need.dose_low, need.dose_high)
+    low, high = ("beyond the tested doses" if end is None else f"{end:.3g}" for end in ends)
+    if not need.noise_only:
+        return f"{low} to {high}"
+    return "one structure has no interval" if ends == (None, None) else f"{low} to {high} by the noise of one structure"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ class Interval(Result):
     """Lower end."""
     high: float | None
     """Upper end."""
+    certainly: Literal["less", "more"] | None
+    """Whether the whole interval lies on one side of 1, with ends beyond the series."""
 
 
 class Setting(Result):
@@ -168,7 +170,10 @@ def _draws(measured: Measured, resamples: int, rng: np.random.Generator) -> list
     """Return the plain means, and resamples after them."""
     sizes = [len(frames) for frames in (measured.particle, measured.vacuum, measured.support)]
     plain = _Draw(*(np.full(size, 1 / max(size, 1)) for size in sizes))
-    weights = [rng.multinomial(size, np.full(size, 1 / max(size, 1)), size=resamples) / max(size, 1) for size in sizes]
+    weights = [
+        rng.multinomial(size, np.full(size, 1 / size), size=resamples) / size if size else np.zeros((resamples, 0))
+        for size in sizes
+    ]
     return [plain, *(_Draw(*parts) for parts in zip(*weights, strict=True))]
 
 
@@ -263,7 +268,10 @@ def _dose_ratios(
         # Both beyond the series: no ratio, and as far as one can be from telling.
         low, _ = _ends(np.where(np.isnan(values), -np.inf, values)[1:], level, structures)
         _, high = _ends(np.where(np.isnan(values), np.inf, values)[1:], level, structures)
-        ratios[f"{share:g}"] = Interval(value=finite(values[0]), low=finite(low), high=finite(high))
+        certainly: Literal["less", "more"] | None = "less" if high < 1 else "more" if low > 1 else None
+        ratios[f"{share:g}"] = Interval(
+            value=finite(values[0]), low=finite(low), high=finite(high), certainly=certainly
+        )
     return ratios
 
 
@@ -278,7 +286,9 @@ def _ends(samples: Floats, level: float, structures: int) -> tuple[Any, Any]:
 def _verdict(at_threshold: Setting, at_false_area: Setting, names: tuple[str, str]) -> str:
     """Return one sentence about half of the area: who needs less dose, and whether that is bought with false area."""
     plain, honest = at_threshold.area_dose_ratio["0.5"], at_false_area.true_positive_dose_ratio["0.5"]
-    sees_more, is_better = _less(plain, names), _less(honest, names)
+    sees_more, is_better = (
+        None if ratio.certainly is None else names[ratio.certainly == "more"] for ratio in (plain, honest)
+    )
     if is_better:
         return f"{is_better} needs less dose for half of the particle at equal false area."
     if sees_more:
@@ -287,12 +297,3 @@ def _verdict(at_threshold: Setting, at_false_area: Setting, names: tuple[str, st
             "equal false area: what it gains is bought with false area, or not certain."
         )
     return "No difference in the dose of half of the particle is certain, at equal threshold or at equal false area."
-
-
-def _less(ratio: Interval, names: tuple[str, str]) -> str | None:
-    """Return who certainly needs less dose; a bound beyond the series counts as none."""
-    if ratio.high is not None and ratio.high < 1:
-        return names[0]
-    if ratio.low is not None and ratio.low > 1:
-        return names[1]
-    return None

@@ -18,16 +18,22 @@ class Need(Result):
     """Lower end of its interval."""
     dose_high: float | None
     """Upper end; None if beyond the tested doses."""
+    at_or_below: bool
+    """The least dose of the series suffices: the limit is there or below."""
+    noise_only: bool
+    """The series has one structure: the interval, if there is one, knows nothing of other structures."""
     exposure: float | None
-    """Exposure of a frame [s] at the dose rate."""
+    """Exposure of a frame of that dose [s] at the dose rate."""
     frame_rate: float | None
     """Greatest number of such frames in a second."""
     frames_to_sum: int | None
     """Camera frames that make one, where the camera's own rate is given."""
+    dose_of_sum: float | None
+    """Dose of these together [e/Å2], which is that of whole camera frames."""
     frames_in_budget: int | None
-    """Such frames before the damage budget is spent, where one is given."""
+    """Such frames, or sums of the camera's, before the damage budget is spent, where one is given."""
     frames_in_budget_low: int | None
-    """The same for the upper end of the dose's interval: what can be counted on."""
+    """The same for the upper end of the dose's interval: what can be counted on; None where nothing can."""
 
 
 class Plan(Result):
@@ -57,8 +63,9 @@ def plan(
 ) -> Plan:
     """Return what detection and segmentation need at a dose rate.
 
-    A frame of dose D takes D / rate seconds; a camera of f frames a second makes it of ceil(D f / rate) of them, whose
-    readout noise adds up, which the limits do not know. Frames of dose D in a budget B: floor(B / D).
+    A frame of dose D takes D / rate seconds; a camera of f frames a second makes it of n = ceil(D f / rate) of them,
+    whose readout noise adds up, which the limits do not know. Frames of dose D in a budget B: floor(B / D), or, of a
+    camera, floor(B f / (n rate)).
 
     Parameters
     ----------
@@ -80,8 +87,9 @@ def plan(
     """
     check_rates(dose_rate, camera_rate, budget)
     low, high = result.dose_converged_interval
+    half = result.dose_50_area
     converged = DoseLimit(
-        value=result.dose_converged, low=low, high=high, level=result.dose_50_area.level, at_or_below=False
+        value=result.dose_converged, low=low, high=high, level=half.level, at_or_below=False, noise_only=half.noise_only
     )
     aims = {
         "the particle is detected": result.first_detection,
@@ -107,18 +115,33 @@ def check_rates(dose_rate: float, camera_rate: float | None, budget: float | Non
 
 def _need(aim: str, limit: DoseLimit, dose_rate: float, camera_rate: float | None, budget: float | None) -> Need:
     dose = limit.value
+    frames, dose_of_sum = _summed(dose, dose_rate, camera_rate)
+    # What is true of the one structure need not hold for the next.
+    high = None if dose is None or limit.noise_only else limit.high
+    _, high_of_sum = _summed(high, dose_rate, camera_rate)
     return Need(
         aim=aim,
         dose=dose,
         dose_low=None if dose is None else limit.low,
         dose_high=None if dose is None else limit.high,
+        at_or_below=limit.at_or_below,
+        noise_only=limit.noise_only,
         exposure=None if dose is None else dose / dose_rate,
         frame_rate=None if dose is None else dose_rate / dose,
-        # Rounding must not ask for a frame more than a dose that is a whole number of them.
-        frames_to_sum=None if dose is None or camera_rate is None else math.ceil(dose * camera_rate / dose_rate - 1e-9),
-        frames_in_budget=_whole(budget, dose),
-        frames_in_budget_low=None if dose is None else _whole(budget, limit.high),
+        frames_to_sum=frames,
+        dose_of_sum=dose_of_sum,
+        frames_in_budget=_whole(budget, dose_of_sum or dose),
+        frames_in_budget_low=_whole(budget, high_of_sum or high),
     )
+
+
+def _summed(dose: float | None, dose_rate: float, camera_rate: float | None) -> tuple[int | None, float | None]:
+    """Return how many camera frames have a dose at least, and the dose that these have."""
+    if dose is None or camera_rate is None:
+        return None, None
+    # Rounding must not ask for a frame more than a dose that is a whole number of them.
+    frames = max(1, math.ceil(dose * camera_rate / dose_rate - 1e-9))
+    return frames, frames * dose_rate / camera_rate
 
 
 def _whole(budget: float | None, dose: float | None) -> int | None:

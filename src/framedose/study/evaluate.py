@@ -42,13 +42,15 @@ def load_predictors(names: Sequence[str] | None) -> dict[str, Predictor]:
     Raises
     ------
     ConfigurationError
-        If two have the same label.
+        If two have the same label, or one cannot be the name of a file.
     """
     predictors: dict[str, Predictor] = {}
     for name in names or SHIPPED:
         label, equals, path = name.partition("=")
         predictor = load_predictor(path if equals else name)
         label = label if equals else predictor.name
+        if not label or label.startswith(".") or any(letter in label for letter in "/\\\0"):
+            raise ConfigurationError(f"--network {name}: a label is the name of a file too, got {label!r}.")
         if label in predictors:
             raise ConfigurationError(f"Two networks are called {label!r}: give one another name, such as other={name}.")
         predictors[label] = predictor
@@ -106,7 +108,7 @@ def evaluate(
             of = series
             if isinstance(series, RecordedSeries):
                 of = series.with_truth(functions[name], frames=truth_frames, threshold=config.threshold)
-            made_from = {"series": series.made_from, "network": predictor.sha256}
+            made_from = {"series": of.made_from, "network": predictor.sha256}
             measured[name] = measured_once(folder, name, functions[name], of, made_from, config.threshold)
         results = {name: summarise(one, config, seed=seed) for name, one in measured.items()}
         compared = {

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from framedose.atomic import write_json
 from framedose.cleaned import cleaned
-from framedose.errors import ConfigurationError, ImageError
+from framedose.errors import ConfigurationError, ConstantImageError, ImageError
 from framedose.evaluation.limits import percentile_interval, resampled_means
 from framedose.evaluation.objects import boundary_error, false_objects, particles_found
 from framedose.files import read
@@ -122,6 +122,12 @@ def evaluate_labelled(
         If image and label differ in shape.
     """
     check_rim(rim)
+    if not labels.is_dir():
+        raise ConfigurationError(f"--labels {str(labels)!r} is no folder: give the one that holds the labels.")
+    stems = [path.stem for path in images]
+    for path in images:
+        if stems.count(path.stem) > 1:
+            raise ConfigurationError(f"{path}: another image is called {path.stem!r} too: score them apart.")
     pairs = [(path, label_of(path, labels)) for path in images]
     frames = [read(path, sampling=sampling)[0] for path, _ in pairs]
     truths = [_truth(label, frame) for (_, label), frame in zip(pairs, frames, strict=True)]
@@ -152,7 +158,11 @@ def evaluate_labelled(
 
 
 def _truth(label: Path, frame: Micrograph) -> npt.NDArray[np.bool_]:
-    truth = np.asarray(read(label, sampling=frame.sampling)[0].image) > 0
+    try:
+        truth = np.asarray(read(label, sampling=frame.sampling)[0].image) > 0
+    except ConstantImageError as constant:
+        # A label of nothing, or of all.
+        truth = np.full(frame.image.shape, constant.value > 0)
     if truth.shape != frame.image.shape:
         raise ImageError(f"{label}: a label must have the shape of its image, {frame.image.shape}, got {truth.shape}.")
     return truth

@@ -188,7 +188,8 @@ def _function(module: str, function: str) -> Predictor:
     finally:
         sys.path.remove("")
     source = getattr(loaded, "__file__", None)
-    return Predictor(function, found, None, file_digest(Path(source)) if source else "")
+    # Another function of the same file is another predictor.
+    return Predictor(function, found, None, digest([function, file_digest(Path(source)) if source else ""]))
 
 
 def _onnx(path: Path) -> Predictor:

@@ -10,7 +10,7 @@ from framedose.camera.noise import Camera, detect
 from framedose.camera.passport import CameraPassport, load_passport
 from framedose.cleaned import cleaned
 from framedose.config import digest
-from framedose.errors import CalibrationError, ConfigurationError, ImageError
+from framedose.errors import CalibrationError, ConfigurationError, FileFormatError, ImageError
 from framedose.evaluation.series import Floats, Images, Predict
 from framedose.files import read
 from framedose.kinds import FieldKind
@@ -80,7 +80,14 @@ class RecordedSeries:
         ------
         ImageError
             If it sees nothing there.
+        ConfigurationError
+            If the series has not as many frames, and one more.
         """
+        if not 1 <= frames < len(self._frames):
+            raise ConfigurationError(
+                f"--truth-frames must lie between 1 and {len(self._frames) - 1} for a series of {len(self._frames)} "
+                f"frames, got {frames}."
+            )
         last = np.stack(self._frames[-frames:])
         mask = predict(last, np.full(len(last), self.sampling)).mean(axis=0) >= threshold
         if not mask.any():
@@ -89,7 +96,8 @@ class RecordedSeries:
                 "nothing to compare earlier ones with. Record a higher dose, or lower --threshold."
             )
         series = object.__new__(RecordedSeries)
-        series.__dict__.update(self.__dict__, masks=mask[None])
+        made_from = digest([self.made_from, frames, threshold])
+        series.__dict__.update(self.__dict__, masks=mask[None], made_from=made_from)
         return series
 
     def samplings(self, kind: FieldKind) -> Floats:
@@ -136,6 +144,9 @@ def read_series(
     ConfigurationError, CalibrationError, ImageError, FileFormatError
         If no camera is given, doses or pixel sizes are not known, or the frames are no series.
     """
+    for path in paths:
+        if not path.exists():
+            raise FileFormatError(f"{path}: there is no such file or folder.")
     if camera is None:
         raise ConfigurationError(
             "Micrographs need --camera, a passport of framedose calibrate or a shipped one such as oneview: it draws "
