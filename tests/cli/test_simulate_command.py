@@ -75,6 +75,10 @@ def test_print_recipe(capsys, tmp_path):
         (["RECIPE", "--binnig", "2"], "did you mean 'binning'"),
         (["RECIPE", "--sed", "2"], "did you mean --seed"),
         (["RECIPE", "--seed", "-1"], "seed"),
+        (["RECIPE", "--seed", "99999999999999999999999"], "seed"),
+        (["RECIPE", "--specimen.support_zone_axis", "[0,0,0]"], "need an index other than 0"),
+        (["RECIPE", "--specimen.support_plane", "[0,0,0]"], "need an index other than 0"),
+        (["RECIPE", "--conditions.dose", "{low: 0, high: 9, scale: linear}"], "dose.low must be positive"),
         (["RECIPE", "--preset", "fast"], "preset must be one of quick"),
         (["RECIPE", "--specimen.element", "Xq"], "'Xq' is no element"),
         (["RECIPE", "--specimen.radius.high", "500"], "too large for a view"),
@@ -91,6 +95,25 @@ def test_bad_input_is_one_clear_line_and_writes_nothing(arguments, message, tmp_
     assert error.count("\n") == 1
     assert message in error
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_one_end_of_what_the_file_names_can_be_changed(tmp_path, capsys):
+    named = {"camera": "mtf3", "conditions": {"dose": "low"}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY | named))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({"dataset": named}))
+    changes = {"camera.c0.low": "0.22", "conditions.dose.low": "20"}
+    for command, prefix, key in (
+        (["simulate", str(tmp_path / "recipe.yaml"), "--print-recipe"], "--", None),
+        (["study", "--config", str(tmp_path / "study.yaml"), "--print-settings"], "--dataset.", "dataset"),
+    ):
+        words = [word for name, value in changes.items() for word in (prefix + name, value)]
+        assert main([*command, *words]) == 0
+        said = yaml.safe_load(capsys.readouterr().out)
+        recipe = said if key is None else said[key]
+        mtf3 = load_passport("mtf3").ranges()
+        assert recipe["camera"]["c0"] == {**mtf3.c0.model_dump(), "low": 0.22}
+        assert recipe["camera"]["c3"] == mtf3.c3.model_dump()
+        assert (recipe["conditions"]["dose"]["low"], recipe["conditions"]["dose"]["high"]) == (20, 1e4)
 
 
 def test_a_series_has_the_camera_and_the_conditions_that_were_asked_for(tmp_path):

@@ -122,6 +122,31 @@ def test_rutile_ends_on_bridging_oxygen():
     assert 1.94 < neighbor_list("d", atoms, 2.5).min() < 1.96
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("CeO2", {"zone": (0, 1, 1)}), ("CeO2", {"plane": (1, -1, 1)}), ("TiO2", {"plane": (1, 1, 0)})],
+)
+def test_a_surface_that_is_written_out_ends_as_the_usual_one(name, settings):
+    usual, written = (find_support(name, **given) for given in ({}, settings))
+    tops = []
+    for support in (usual, written):
+        atoms = slab(support, 20.0, 20.0, None, generator(0, "s"))
+        tops.append({symbol: atoms.positions[atoms.symbols == symbol, 1].max() for symbol in set(atoms.symbols)})
+    assert tops[0] == pytest.approx(tops[1], abs=1e-6)
+    assert tops[0]["O"] == pytest.approx(0, abs=1e-6)
+    assert written.crystallite is usual.crystallite or written.crystallite == usual.crystallite
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.25, 0.6])
+def test_the_highest_atoms_of_a_file_lie_on_the_surface_wherever_its_origin_is(tmp_path, shift):
+    unit = bulk("MgO", "rocksalt", a=4.212, cubic=True)
+    unit.positions += shift * 4.212
+    write(tmp_path / "mgo.cif", unit)
+    support = find_support(str(tmp_path / "mgo.cif"), None, (0, 0, 1), (1, 0, 0))
+    atoms = slab(support, 20.0, 20.0, None, generator(0, "s"))
+    assert atoms.positions[:, 1].max() == pytest.approx(0, abs=1e-4)
+
+
 def test_support_from_a_file(tmp_path):
     write(tmp_path / "my support.cif", bulk("NaCl", "rocksalt", a=5.64, cubic=True))
     settings = {"support": str(tmp_path / "my support.cif"), "support_lattice_constant": 5.7}
@@ -183,6 +208,21 @@ def test_structures_of_the_users_own(own):
     assert again.digest() != found.digest()
     by_index = build(structures=str(folder / "*.xyz"), mask_indices=tuple(range(one)), whole=False)
     assert len(by_index.hulls) == 1
+
+
+def test_atoms_of_a_structure_that_are_alone_or_in_a_row_stay_in_it(tmp_path):
+    gold = Octahedron("Au", 5, 1)
+    far = gold.positions.max(axis=0) + 9
+    # One alone, two, and three in a row.
+    beside = np.array([[0, 0], [6, 0], [8.9, 0], [0, 9], [0, 11.9], [0, 14.8]])
+    others = Atoms("Au6", far + np.pad(beside, ((0, 0), (0, 1))))
+    oxide = bulk("MgO", "rocksalt", a=4.212, cubic=True) * (3, 3, 3)
+    oxide.positions -= [0, 30, 0]
+    write(tmp_path / "own.xyz", gold + others + oxide)
+    config = SpecimenConfig(structures=str(tmp_path / "own.xyz"), mask_elements=("Au",), whole=False)
+    specimen = build_specimen(config, (120, 130), 200.0, generator(0, "own"), "particle")
+    assert (specimen.atoms.symbols == "Au").sum() == len(gold) + 6
+    assert len(specimen.hulls) == len(specimen.support_hulls) == 1
 
 
 def test_structures_that_cannot_be_used_are_refused(own, tmp_path):

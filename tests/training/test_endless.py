@@ -53,6 +53,13 @@ def test_image_e_is_the_stored_image_e_but_for_its_noise(dataset, images):
     assert not labels[VACUUM].any()
 
 
+def test_one_class_has_the_stored_labels_of_one(dataset):
+    stored = ImageSet(dataset / "images.zarr", "train")
+    _, labels = TrainingData.of(dataset).images(ENDLESS, 1).load(samples(0), 1)
+    assert labels.dtype == torch.bool
+    assert [int(label.sum()) for label in labels] == [int(stored.load(index, 0)[1].sum()) for index in range(7)]
+
+
 def test_epochs_go_on_without_end_and_are_drawn_from_the_seed_alone(images):
     first, again, later = (images.load(samples(epoch), 3)[0] for epoch in (0, 0, 57))
     assert torch.equal(first, again)
@@ -65,7 +72,7 @@ def test_images_of_a_gpu_are_those_of_the_cpu_but_for_their_noise(dataset, image
     if images._device.type != "cuda":
         pytest.skip("needs a CUDA device")
     recipe, (_, split) = images._recipe, training_parts(images._recipe)[0]
-    same = EndlessImages(dataset, recipe, images._seed, split, torch.device("cpu"))
+    same = EndlessImages(dataset, recipe, images._seed, split, torch.device("cpu"), classes=3)
     (there, labels), (here, truth) = (source.load(samples(0), 1) for source in (images, same))
     again, _ = same.load(samples(0), 2)
     assert there.device.type == labels.device.type == "cuda"

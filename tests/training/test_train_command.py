@@ -142,6 +142,10 @@ def test_stopped_by_time_it_goes_on_to_the_same_weights(dataset, tmp_path, capsy
         (["--training.epochs", "2"], "give steps or epochs, one of them"),
         (["--network.classes", "2"], "network.classes 2 needs images with as many classes"),
         (["--network.poolings", "5"], "have 48 x 48 pixels"),
+        (["--network.kernel", "4"], "a kernel has an odd side, got 4"),
+        (["--seed", "-1"], "--seed must be a whole number from 0"),
+        (["--seed", "99999999999999999999999"], "--seed must be a whole number from 0"),
+        (["--training.disturb.coarse", "{low: 0, high: 0}"], "a factor of at least 1"),
         (["--max-minute", "2"], "did you mean --max-minutes?"),
         (["--preset", "labtop"], "Did you mean 'laptop'?"),
     ],
@@ -150,7 +154,24 @@ def test_mistakes_are_one_line_and_leave_nothing(dataset, tmp_path, capsys, word
     assert train(dataset, tmp_path / "out", *words) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert message in error
-    assert not list((tmp_path / "out").glob("*.safetensors"))
+    assert not [path for path in (tmp_path / "out").glob("*") if path.name != ".lock"]
+
+
+def test_what_is_refused_leaves_the_settings_of_a_training_as_they_are(dataset, tmp_path, capsys):
+    assert train(dataset, tmp_path / "out") == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("unet.*")}
+    assert train(dataset, tmp_path / "out", "--training.learning_rate", "5e-5") == 2
+    assert "another configuration" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("unet.*")} == before
+
+
+def test_pixels_of_another_size_are_those_that_a_network_sees(dataset, tmp_path, tiny_weights, capsys):
+    """The images have about 0.3 Å/px, and so have those of the weights."""
+    first = tiny_weights(1.5)
+    words = ["train", str(dataset), *SMALL[6:], "--network", "unet", "--start-from", str(first)]
+    coarse = ["--training.resample_to", "0.6", "--training.disturb.coarse_share", "0"]
+    assert main([*words, *coarse, "--out", str(tmp_path / "coarse")]) == 2
+    assert "would see" in capsys.readouterr().err
 
 
 def test_no_dataset_and_a_foreign_folder(dataset, tmp_path, capsys):

@@ -19,6 +19,7 @@ from framedose.config import build
 from framedose.dataset.store import ImageSet
 from framedose.errors import ConfigurationError, TrainingError
 from framedose.networks.msdnet import MSDNetConfig
+from framedose.networks.registry import build_network
 from framedose.networks.unet import UNetConfig
 from framedose.training import loop
 from framedose.training.batches import JoinedImages, Sample, StoredImages, batches, training_batch
@@ -382,6 +383,14 @@ def test_max_minutes_stops_and_the_same_call_goes_on(squares, tmp_path):
     assert weights(last.network) == weights(whole.network)
     assert last.curves == whole.curves
     assert run(squares, path).curves == whole.curves
+
+
+def test_stopped_before_the_first_validation_the_weights_are_those_of_then(squares, tmp_path):
+    steps = {"validate_every": 1000, "steps": 2000, "max_minutes": 1e-9}
+    patient, other = (run(squares, tmp_path / f"{p}.safetensors", patience=p, **steps) for p in (3, None))
+    assert (patient.steps, patient.finished) == (1, False)
+    assert weights(patient.network) == weights(other.network)
+    assert weights(patient.network) != weights(build_network(UNET, seed=0))
 
 
 def test_several_classes(tmp_path):

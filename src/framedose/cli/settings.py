@@ -15,7 +15,7 @@ class RecipeHeader(Settings):
 
     preset: str | None = None
     """The preset that it starts from."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     """Seed of everything random."""
 
 
@@ -61,6 +61,21 @@ def refuse(words: Sequence[str]) -> None:
     """Say that a word has no meaning, if there is one."""
     if words:
         raise ConfigurationError(f"Unexpected argument {words[0]!r}; settings are given as --name value.")
+
+
+def spelled_out(recipe: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe with what a named camera or dose range stands for, where ``over`` changes a part of it."""
+    from framedose.microscope.conditions import DOSE_RANGES
+
+    full = dict(recipe)
+    if isinstance(full.get("camera"), str) and isinstance(over.get("camera"), Mapping):
+        full["camera"] = camera_settings(full["camera"])
+    ours, theirs = full.get("conditions"), over.get("conditions")
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping) and isinstance(theirs.get("dose"), Mapping):
+        name = ours.get("dose")
+        if isinstance(name, str) and name in DOSE_RANGES:
+            full["conditions"] = {**ours, "dose": DOSE_RANGES[name].model_dump()}
+    return full
 
 
 def camera_settings(name: str) -> dict[str, Any]:

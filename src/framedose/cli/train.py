@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from framedose.cli.settings import parse_settings
 from framedose.config import merged, read_yaml
-from framedose.errors import ConfigurationError, OutputExistsError, WeightsError
+from framedose.errors import ConfigurationError, FramedoseError, OutputExistsError, WeightsError
 
 if TYPE_CHECKING:
     from framedose.networks.weights import LoadedNetwork
@@ -87,6 +87,8 @@ def train(
         return
     if not folders:
         raise ConfigurationError("framedose train needs the folder of a dataset; framedose simulate makes one.")
+    if not 0 <= seed < 2**63:
+        raise ConfigurationError(f"--seed must be a whole number from 0 to 2^63 - 1, got {seed}.")
     if max_minutes is not None and max_minutes <= 0:
         raise ConfigurationError(f"--max-minutes must be positive, got {max_minutes}.")
     _train([Path(folder) for folder in folders], network, out, chosen, seed, start, max_minutes)
@@ -123,20 +125,32 @@ def _train(
     first = int(os.environ.get("RANK", 0)) == 0
     out.mkdir(parents=True, exist_ok=True)
     with locked(out) if first else nullcontext():
+        settings = out / f"{network}.training.yaml"
+        before = settings.read_bytes() if settings.exists() else None
+        begun = (out / f"{network}.checkpoint.safetensors").exists()
         if first:
             sweep(out)
-            with write_aside(out / f"{network}.training.yaml") as aside:
+            with write_aside(settings) as aside:
                 aside.write_text(yaml.safe_dump(chosen.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-        trained = train_network(
-            data,
-            out,
-            network,
-            chosen.network,
-            chosen.training,
-            seed=seed,
-            start_from=start,
-            max_minutes=max_minutes,
-        )
+        try:
+            trained = train_network(
+                data,
+                out,
+                network,
+                chosen.network,
+                chosen.training,
+                seed=seed,
+                start_from=start,
+                max_minutes=max_minutes,
+            )
+        except FramedoseError:
+            # Settings that were refused are not those of the checkpoint that is there, or of none.
+            if first and before is not None and begun:
+                with write_aside(settings) as aside:
+                    aside.write_bytes(before)
+            elif first and not (out / f"{network}.checkpoint.safetensors").exists():
+                settings.unlink()
+            raise
     if first:
         scores = trained.curves["validation_f1"]
         print(f"Weights: {out / network}.safetensors after {trained.steps} steps", end="")

@@ -122,7 +122,7 @@ class Split:
     def conditions(self, recipe: DatasetRecipe, seed: int, index: int, image: int) -> Conditions:
         """Draw the imaging conditions of one image.
 
-        The sampling is rounded so that the cell holds a whole number of pixels (by less than 0.1 %), and this rounded
+        The sampling is rounded up so that the cell holds a whole number of pixels, one less at most, and this rounded
         value is what the image has and what its electrons per pixel come from.
         """
         rng = generator(seed, "conditions", self.name, index, image if self.doses is None else 0)

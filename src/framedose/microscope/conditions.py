@@ -94,8 +94,9 @@ class ConditionRanges(Settings):
     def _check(self) -> Self:
         for name in ("focal_spread", "blur", "dose", "sampling", "drift"):
             low = getattr(self, name).low
-            if low < 0 or (name == "sampling" and low == 0):
-                raise ValueError(f"{name}.low must be {'positive' if name == 'sampling' else 'at least 0'}, got {low}")
+            positive = name in ("sampling", "dose")
+            if low < 0 or (positive and low == 0):
+                raise ValueError(f"{name}.low must be {'positive' if positive else 'at least 0'}, got {low}")
         return self
 
     def draw(self, rng: np.random.Generator) -> Conditions:

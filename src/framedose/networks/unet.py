@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Literal, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,6 +31,13 @@ class UNetConfig(Settings):
     """Output channels; 1 for particle against background."""
     normalise_window: int | None = Field(None, ge=3)
     """Side of the window over which the input is normalised [px]; none for the whole image."""
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"a kernel has an odd side, got {value}: give {value - 1} or {value + 1}")
+        return value
 
 
 class UNet(nn.Module):

@@ -142,6 +142,10 @@ def save_network(
         name: tensor.detach().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
         for name, tensor in network.state_dict().items()
     }
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point()):
+        raise WeightsError(
+            f"{os.fspath(path)!r} would hold weights that are not finite in {dtype}: nothing is written."
+        )
     with write_aside(path) as aside:
         # Written by Python, which says of a full disk what it is; safetensors has one error for everything.
         aside.write_bytes(save(tensors))

@@ -21,7 +21,7 @@ _VACUUM = 3.0
 _SEAM = 1.0
 # The bond of graphite, the shortest in evaporated carbon [Å].
 _CARBON_BOND = 1.42
-# From the last atoms of a specimen to the carbon film behind them [Å].
+# From the first atoms of a specimen to the carbon film before them [Å].
 _FILM_GAP = 2.5
 
 
@@ -64,7 +64,7 @@ def build_specimen(
     The particle's cut face sits on the face of the support, (111) on (111) for the paper's Au on CeO2. Both are tilted
     together by up to ``max_tilt`` about a random axis in the image plane, turned about the beam by any angle, and
     placed so that the particle lies in the view, which is centred on the cell. By option there are more particles along
-    the interface, other orientations, fields without the support, and a film of amorphous carbon behind it all; or the
+    the interface, other orientations, fields without the support, and a film of amorphous carbon before it all; or the
     structures come from files.
 
     Parameters
@@ -130,7 +130,10 @@ def _view_centre(
 
 
 def _carbon_film(thickness: float, density: float, extent: float, atoms: Atoms, rng: np.random.Generator) -> Atoms:
-    """Return a film behind ``atoms`` that fills the cell up to an edge, which in half of the cases lies outside."""
+    """Return a film before ``atoms`` that fills the cell up to an edge, which in half of the cases lies outside.
+
+    Electrons travel towards greater z.
+    """
     top = (atoms.positions[:, 2].min() if len(atoms) else 0.0) - _FILM_GAP
     low, high = (0.0, 0.0, top - thickness), (extent, extent, top)
     positions = amorphous("C", density, _CARBON_BOND, low, high, rng)

@@ -86,7 +86,7 @@ class SpecimenConfig(Settings):
     max_tilt: float = Field(3.0, ge=0, le=20)
     """Largest tilt of the specimen off the zone axis [degree]."""
     film: Range = Range(low=20.0, high=50.0)
-    """Thickness of a film of amorphous carbon behind everything else, with an edge anywhere [Å]."""
+    """Thickness of a film of amorphous carbon before everything else along the beam, with an edge anywhere [Å]."""
     film_density: float = Field(2.0, gt=0, le=2.6)
     """Density of the film [g/cm3]."""
     film_share: float = Field(0.0, ge=0, le=1)

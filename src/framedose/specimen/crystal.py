@@ -28,7 +28,7 @@ def orientation(unit: Atoms, zone: Miller, plane: Miller) -> Array:
     Raises
     ------
     ValueError
-        If the plane does not hold the zone axis.
+        If the plane does not hold the zone axis, or either has no index but 0.
 
     Examples
     --------
@@ -36,6 +36,8 @@ def orientation(unit: Atoms, zone: Miller, plane: Miller) -> Array:
     >>> np.round(orientation(bulk("Au", cubic=True), (0, 0, 1), (0, 1, 0)), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
+    if not any(zone) or not any(plane):
+        raise ValueError(f"a zone axis and a plane need an index other than 0, got {zone} and {plane}")
     if np.dot(zone, plane) != 0:
         raise ValueError(f"the zone axis {zone} does not lie in the plane {plane}: h u + k v + l w must be 0")
     z, y = zone @ np.asarray(unit.cell), plane @ np.asarray(unit.cell.reciprocal())

@@ -185,8 +185,17 @@ def _own(config: SpecimenConfig, rng: np.random.Generator) -> tuple[list[Atoms],
     metal.positions -= middle
     groups = connected_components(cKDTree(metal.positions).sparse_distance_matrix(cKDTree(metal.positions), _BOND))
     particles = [metal[groups[1] == group] for group in range(groups[0])]
-    # An atom or two on their own have no outline.
-    return [particle for particle in particles if len(particle) >= 3] or [metal], [atoms[~chosen]]
+    # Atoms on their own, or in a row, have no outline: they are imaged, but no mask is theirs.
+    outlined = [particle for particle in particles if _has_outline(particle)]
+    if not outlined:
+        return [metal], [atoms[~chosen]]
+    others = [particle[i : i + 1] for particle in particles if not _has_outline(particle) for i in range(len(particle))]
+    return outlined, [atoms[~chosen], *others]
+
+
+def _has_outline(particle: Atoms) -> bool:
+    """Return whether the atoms of a group do not lie on one line."""
+    return bool(np.linalg.matrix_rank(particle.positions - particle.positions.mean(axis=0), tol=0.1) > 1)
 
 
 @cache

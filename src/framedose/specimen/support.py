@@ -1,6 +1,6 @@
 """Crystalline supports: a slab of an oxide, or of any crystal from a file, that ends on a chosen lattice plane."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +81,8 @@ def find_support(
     lattice_constant
         a [Å], or None for the known one; the whole cell is scaled by it.
     zone, plane
-        Zone axis [uvw] and surface plane (hkl) in place of the known ones; a crystal from a file needs both and then
-        ends on the lattice plane through the origin of its cell.
+        Zone axis [uvw] and surface plane (hkl) in place of the known ones; a crystal from a file needs both. Such a
+        surface ends on the lattice plane through the origin of the cell, or the first plane of atoms below that.
 
     Raises
     ------
@@ -91,18 +91,26 @@ def find_support(
     """
     if name in SUPPORTS:
         make, known = SUPPORTS[name]
-        found = make(lattice_constant or known)
-        if zone is not None or plane is not None:
-            usual = found.crystallite if plane is None or plane == found.plane else None
-            found = Support(found.unit, zone or found.zone, plane or found.plane, 0.0, usual)
+        usual = make(lattice_constant or known)
+        unit, zone, plane = usual.unit, zone or usual.zone, plane or usual.plane
     elif Path(name).is_file():
         if zone is None or plane is None:
             raise ValueError(f"a support from a file needs support_zone_axis and support_plane, got {zone} and {plane}")
-        found = Support(_crystal_file(name, lattice_constant), zone, plane, 0.0)
+        usual, unit = None, _crystal_file(name, lattice_constant)
     else:
         raise ValueError(f"there is no support {name!r}: give {', '.join(SUPPORTS)}, none, or the path of a CIF file")
-    orientation(found.unit, found.zone, found.plane)
-    return found
+    orientation(unit, zone, plane)  # Refuses what does not fit.
+    if usual is not None and plane == usual.plane:
+        return replace(usual, zone=zone)
+    return Support(unit, zone, plane, _last_plane(unit, plane))
+
+
+def _last_plane(unit: Atoms, plane: Miller) -> float:
+    """Return the height of the first plane of atoms at or below the lattice plane through the cell's origin [Å]."""
+    normal = np.asarray(plane) @ np.asarray(unit.cell.reciprocal())
+    # In spacings of the lattice planes; rounding must not lift an atom to the next one.
+    heights = (unit.positions @ normal - 1e-6) % 1 - 1 + 1e-6
+    return float(heights.max() / np.linalg.norm(normal))
 
 
 def _crystal_file(name: str, lattice_constant: float | None) -> Atoms:

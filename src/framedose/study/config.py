@@ -36,7 +36,7 @@ class MSDNetTraining(Settings):
 class StudyConfig(Settings):
     """Everything that determines the numbers of a study."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     """Seed of everything random."""
     dataset: DatasetRecipe
     """What the networks are trained on."""

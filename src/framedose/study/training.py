@@ -91,7 +91,7 @@ class TrainingData:
             return self._stored("train", classes)
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else "cpu"
         _, split = training_parts(self.recipe)[0]
-        return EndlessImages(self.folder, self.recipe, self.seed, split, torch.device(device))
+        return EndlessImages(self.folder, self.recipe, self.seed, split, torch.device(device), classes=classes)
 
     def validation(self, classes: int, *, resample_to: float | None) -> Images:
         """Return the validation images."""
@@ -178,7 +178,7 @@ def train_network(
             "on a dataset that was made with --support-class true."
         )
     if start_from is not None:
-        _check_start(start_from, network, data)
+        _check_start(start_from, network, config.resample_to, data)
     images = data.images(config, network.classes)
     curves_record, picture = CurvesRecord(out, name), out / f"{name}.curves.png"
 
@@ -233,7 +233,9 @@ def train_network(
     return trained
 
 
-def _check_start(start: LoadedNetwork, network: UNetConfig | MSDNetConfig, data: TrainingData) -> None:
+def _check_start(
+    start: LoadedNetwork, network: UNetConfig | MSDNetConfig, resample_to: float | None, data: TrainingData
+) -> None:
     """Refuse weights of another network, or of pixels of another size."""
     # No weight depends on the window of the normalisation.
     theirs, mine = start.metadata.network.model_dump(exclude={"normalise_window"}), network.model_dump()
@@ -246,10 +248,16 @@ def _check_start(start: LoadedNetwork, network: UNetConfig | MSDNetConfig, data:
             f"start_from {start.name!r} is another network than is to be trained, it has {', '.join(different)}: set "
             "network to the same. Only the width of a U-net without normalisation layers may grow."
         )
-    trained, sampling = start.metadata.sampling, data.sampling()
+    trained = _seen(start.metadata.sampling, start.metadata.resampled_to)
+    sampling = _seen(data.sampling(), resample_to)
     if trained.high < sampling.low or sampling.high < trained.low:
         raise CalibrationError(
-            f"start_from {start.name!r} was trained on pixels of {trained.low:g} to {trained.high:g} Å, the images of "
-            f"{str(data.folder)!r} have {sampling.low:g} to {sampling.high:g} Å: simulate pixels of the same size, or "
-            "begin with new weights."
+            f"start_from {start.name!r} was trained on pixels of {trained.low:g} to {trained.high:g} Å, and would see "
+            f"those of {str(data.folder)!r} at {sampling.low:g} to {sampling.high:g} Å: set training.resample_to, "
+            "simulate pixels of the same size, or begin with new weights."
         )
+
+
+def _seen(sampling: Range, resampled_to: float | None) -> Range:
+    """Return the pixel sizes that a network sees [Å/px]."""
+    return sampling if resampled_to is None else Range(low=resampled_to, high=resampled_to)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional as F
@@ -31,6 +31,13 @@ class Disturbances(Settings):
     """By how much coarser."""
     dark_share: float = Field(0.0, ge=0, le=1)
     """Share of the images of which a part is dark, beyond the edge of the beam or behind a stop."""
+
+    @field_validator("coarse")
+    @classmethod
+    def _coarser(cls, value: Range) -> Range:
+        if value.low < 1:
+            raise ValueError(f"pixels become coarser by a factor of at least 1, got low {value.low}")
+        return value
 
 
 def disturbed(image: Tensor, label: Tensor, settings: Disturbances, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from framedose.dataset.store import check_waves
 from framedose.errors import FileFormatError
 from framedose.microscope.optics import expected_views
 from framedose.training.batches import Sample
+from framedose.training.objective import PARTICLE
 from framedose.units import electrons_per_pixel
 
 
@@ -33,6 +34,8 @@ class EndlessImages:
         What it was made from.
     device
         Where images are computed and stay.
+    classes
+        Of the network: with one, labels say particle or not, also where the masks have the support.
 
     Raises
     ------
@@ -43,7 +46,10 @@ class EndlessImages:
     # The device is busy with the network itself: nothing is gained by a thread.
     prefetch = False
 
-    def __init__(self, folder: Path, recipe: DatasetRecipe, seed: int, split: Split, device: torch.device) -> None:
+    def __init__(
+        self, folder: Path, recipe: DatasetRecipe, seed: int, split: Split, device: torch.device, *, classes: int
+    ) -> None:
+        self._classes = classes
         self._recipe, self._seed, self._split, self._device = recipe, seed, split, device
         # A thousand waves are less than a GPU's memory, and reading one takes longer than making an image there. On the
         # CPU the system keeps the files itself.
@@ -117,7 +123,8 @@ class EndlessImages:
 
     def _labels(self, index: int, sampling: float) -> np.ndarray:
         hulls, support_hulls = self._hulls[index] if index < len(self._hulls) else ([], [])
-        return mask_of(self._recipe, sampling, hulls, support_hulls)
+        labels = mask_of(self._recipe, sampling, hulls, support_hulls)
+        return labels if self._classes > 1 else labels == PARTICLE
 
 
 def _room_for(wave: Tensor) -> bool:

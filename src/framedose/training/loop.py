@@ -270,7 +270,9 @@ class _Run:
 
     def result(self) -> Network:
         """Return the network to be kept, on the CPU."""
-        network = copy.deepcopy(self.state.modules.get("best", self._validated())).cpu()
+        # Stopped before the first validation, there is no best yet.
+        best = self.state.modules.get("best") if self.state.curves["validation_loss"] else None
+        network = copy.deepcopy(best or self._validated()).cpu()
         network.eval()
         return network  # type: ignore[return-value]
 

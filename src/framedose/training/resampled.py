@@ -12,7 +12,7 @@ from framedose.random import generator
 from framedose.resample import resample, resample_to_shape
 from framedose.training.batches import Images, Sample, random_window
 
-# Pixel sizes are rounded by up to 0.1 % when they are drawn.
+# Pixel sizes are rounded up when they are drawn; what is left is the rounding of numbers.
 _ROUNDED = 0.998
 
 
