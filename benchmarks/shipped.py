@@ -7,7 +7,8 @@ hold more particles as frames of a microscope do; specimens on supports of 50 to
 ones in plan view; on supports of 20 to 100 Å whose surface leans by up to 50 degrees, two fifths of them with a second
 grain; on supports of 100 to 200 Å, leaning by up to 10 degrees; on whole crystals of CeO2, octahedra with their corners
 cut, 5 to 12 nm wide, turned anyhow; on heaps of them, as in a powder, in fields twice as wide; on two other oxides; and
-specimens as varied as the first in a microscope of 200 keV without a corrector. The last line is JSON.
+specimens as varied as the first in a microscope of 200 keV without a corrector. Then the false area on the vacuum of
+all series together. The last line is JSON.
 
     python benchmarks/shipped.py
 """
@@ -53,13 +54,29 @@ def main() -> None:
     arguments = parser.parse_args()
     networks = [load_predictor(name) for name in arguments.network]
     result = {}
+    vacuum: dict[str, list[np.ndarray]] = {network.name: [] for network in networks}
     with TemporaryDirectory() as folder:
         for name, part in series(arguments.structures, Path(folder)).items():
             images, masks, kinds, sizes = made(part, name)
             for network in networks:
                 label = f"{name}, {network.name}"
-                result[label] = scored(network, images, masks, kinds, sizes, label)
+                result[label], false = scored(network, images, masks, kinds, sizes, label)
+                vacuum[network.name].append(false * (images.shape[-1] * sizes[kinds == "vacuum"][:, None, None]) ** 2)
+    for name, parts in vacuum.items():
+        result[f"vacuum of all, {name}"] = pooled(name, np.concatenate(parts))
     print(json.dumps(result))
+
+
+def pooled(name: str, areas: np.ndarray) -> dict[str, float]:
+    """Print and return what is called particle of the vacuum of all series; areas (frames, thresholds + 1, D) [Å2]."""
+    *called, whole = areas.sum(axis=0)
+    print(f"\nvacuum of all series, {name}: {len(areas)} frames at each dose")
+    for threshold, area in zip(THRESHOLDS, called, strict=True):
+        print(f"{f'false on vacuum, {threshold}':>24}", *(f"{value:8.5f}" for value in area / whole))
+    return {
+        f"{threshold}": round(float((area / whole).max()), 5)
+        for threshold, area in zip(THRESHOLDS, called, strict=True)
+    }
 
 
 def series(structures: int, folder: Path) -> dict[str, Part]:
@@ -197,8 +214,11 @@ def made(part: Part, label: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 
 def scored(
     network: Predictor, images: np.ndarray, masks: np.ndarray, kinds: np.ndarray, sizes: np.ndarray, label: str
-) -> dict[str, float]:
-    """Print F1 of particles and false area without them for each dose and threshold; return those at high dose."""
+) -> tuple[dict[str, float], np.ndarray]:
+    """Print F1 of particles and false area without them for each dose and threshold; return those at high dose.
+
+    And of each frame of vacuum what share is called particle, for each threshold, and 1 (frames, thresholds + 1, D).
+    """
     particle = kinds == "particle"
     probability = np.stack([network.predict(images[:, dose], sizes) for dose in range(len(DOSES))], axis=1)
     high = np.array(DOSES) >= HIGH
@@ -219,7 +239,9 @@ def scored(
         for name, values in rows.items():
             print(f"{f'{name}, {threshold}':>24}", *(f"{value:8.4f}" for value in values))
             summary[f"{name} {threshold}"] = round(float(values[high].mean()), 4)
-    return summary
+    empty = probability[kinds == "vacuum"]
+    false = [(empty >= threshold).mean(axis=(2, 3)) for threshold in THRESHOLDS]
+    return summary, np.stack([*false, np.ones(empty.shape[:2])], axis=1)
 
 
 if __name__ == "__main__":
