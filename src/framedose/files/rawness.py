@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from framedose.accident import is_accident
+from framedose.cleaning.accident import is_accident
 
 Pixels = npt.NDArray[np.floating[Any]]
 

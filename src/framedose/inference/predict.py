@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from framedose.camera.noise_fall import noise_fall
-from framedose.cleaned import Cleaned, cleaned
+from framedose.cleaning.cleaned import Cleaned, cleaned
+from framedose.cleaning.scale_bars import ScaleBar
 from framedose.errors import CalibrationError, ImageError
 from framedose.inference.rim import ATOM_RADIUS, with_rim
 from framedose.inference.thon_rings import thon_defocus
 from framedose.micrograph import Micrograph
 from framedose.resample import probability_to_shape, resample, resampled_shape
-from framedose.scale_bars import ScaleBar
 
 if TYPE_CHECKING:
     from framedose.networks.weights import LoadedNetwork

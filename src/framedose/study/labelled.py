@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framedose.atomic import write_json
-from framedose.cleaned import cleaned
+from framedose.cleaning.cleaned import cleaned
 from framedose.errors import ConfigurationError, ConstantImageError, ImageError
 from framedose.evaluation.limits import percentile_interval, resampled_means
 from framedose.evaluation.objects import boundary_error, false_objects, particles_found

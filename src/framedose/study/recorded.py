@@ -8,7 +8,7 @@ import numpy as np
 
 from framedose.camera.noise import Camera, detect
 from framedose.camera.passport import CameraPassport, load_passport
-from framedose.cleaned import cleaned
+from framedose.cleaning.cleaned import cleaned
 from framedose.config import digest
 from framedose.errors import CalibrationError, ConfigurationError, FileFormatError, ImageError
 from framedose.evaluation.series import Floats, Images, Predict

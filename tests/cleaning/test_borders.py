@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from framedose.borders import data_window, mirrored
 from framedose.camera.noise import Camera, detect
-from framedose.cleaned import cleaned
+from framedose.cleaning.borders import data_window, mirrored
+from framedose.cleaning.cleaned import cleaned
 from framedose.files import read
 from framedose.inference.segment import segment
 from framedose.metrics import overlap

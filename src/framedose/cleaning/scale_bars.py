@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from framedose.accident import is_accident
+from framedose.cleaning.accident import is_accident
 
 Image = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]

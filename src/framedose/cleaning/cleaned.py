@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from framedose.borders import data_window, mirrored
-from framedose.scale_bars import ScaleBar, scale_bars, without
-from framedose.spikes import without_spikes
+from framedose.cleaning.borders import data_window, mirrored
+from framedose.cleaning.scale_bars import ScaleBar, scale_bars, without
+from framedose.cleaning.spikes import without_spikes
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,14 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from framedose.camera.noise import Camera, detect
-from framedose.cleaned import cleaned
+from framedose.cleaning.cleaned import cleaned
+from framedose.cleaning.scale_bars import scale_bars, without
 from framedose.files import read
 from framedose.inference.segment import segment
 from framedose.metrics import overlap
 from framedose.micrograph import Micrograph
 from framedose.networks.weights import load_network
 from framedose.random import generator
-from framedose.scale_bars import scale_bars, without
 
 
 def frame(side=(256, 256), electrons=20.0, index=0):

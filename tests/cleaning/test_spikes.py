@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from framedose.camera.noise import Camera, detect
+from framedose.cleaning.spikes import without_spikes
 from framedose.files import read
 from framedose.random import generator
-from framedose.spikes import without_spikes
 
 
 def frame(electrons, index=0, side=256):

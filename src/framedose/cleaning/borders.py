@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from framedose.accident import is_accident
+from framedose.cleaning.accident import is_accident
 
 Image = npt.NDArray[np.float32]
 Slices = tuple[slice, slice]
