@@ -81,6 +81,11 @@ def test_print_recipe(capsys, tmp_path):
         (["RECIPE", "--conditions.dose", "{low: 0, high: 9, scale: linear}"], "dose.low must be positive"),
         (["RECIPE", "--preset", "fast"], "preset must be one of quick"),
         (["RECIPE", "--specimen.element", "Xq"], "'Xq' is no element"),
+        (["RECIPE", "--exit_wave.displacement", "{Au: 0.09}"], "names no value for Ce, O, which specimens"),
+        (
+            ["RECIPE", "--exit_wave.displacement", "{Au: 0.09, Ce: 0.1, O: 0.1}", "--specimen.film_share", "0.1"],
+            "names no value for C,",
+        ),
         (["RECIPE", "--specimen.radius.high", "500"], "too large for a view"),
         (["RECIPE", "--device", "cuda"], "needs CuPy"),
     ],

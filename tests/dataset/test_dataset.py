@@ -226,7 +226,7 @@ def test_impossible_recipes_are_refused():
         build(DatasetRecipe, {"gpts": 10**400}, where="recipe")
     with pytest.raises(ConfigurationError, match=r"c0\.low must be positive"):
         build(DatasetRecipe, {"camera": {"c0": {"low": 0, "high": 1}}}, where="recipe")
-    with pytest.raises(ConfigurationError, match="dose.low must be at least 0"):
+    with pytest.raises(ConfigurationError, match="dose.low must be positive"):
         build(DatasetRecipe, {"conditions": {"dose": {"low": -1, "high": 1}}}, where="settings")
     with pytest.raises(ConfigurationError, match="did you mean 'binning'"):
         build(DatasetRecipe, {"bining": 4}, where="settings")

@@ -69,7 +69,25 @@ class DatasetRecipe(Settings):
                 f"specimen.radius {specimen.radius.low:g}..{specimen.radius.high:g} Å is too large for a view of "
                 f"{self.view[0]:.1f} Å in a cell of {self.extent:.1f} Å: lower it, or raise gpts"
             )
+        missing = sorted(self._elements() - set(self.exit_wave.displacement))
+        if missing and self.exit_wave.displacement:
+            # A field whose atoms have none would stop the simulation hours later.
+            raise ValueError(
+                f"exit_wave.displacement names no value for {', '.join(missing)}, which specimens of this recipe have: "
+                "add one [Å], 0 for atoms at rest"
+            )
         return self
+
+    def _elements(self) -> set[str]:
+        """Return the elements that fields may have; those of the user's own structures are known to their files."""
+        specimen = self.specimen
+        if specimen.structures is not None:
+            return set()
+        support = specimen.crystal_support()
+        elements = {specimen.element, *(set() if support is None else support.unit.symbols)}
+        # A field with neither particle nor support has a film.
+        is_bare = self.support_share > 0 and (specimen.free_share > 0 or support is None)
+        return elements | {"C"} if specimen.film_share or is_bare else elements
 
     @property
     def view(self) -> tuple[float, float]:
