@@ -75,15 +75,16 @@ def compare(
     one, other = (Measured.load(path) for path in (first, second))
     result = run(one, other, config, seed=seed, names=(names[0], names[1]), false_area=false_area, precision=precision)
     print(result.verdict)
-    print(f"{'dose of ' + names[0] + ' / ' + names[1]:<44}  25 % of it       50 %             75 %")
+    shares = ("25 % of it", "50 %", "75 %")
+    print(f"{f'dose of {names[0]} / {names[1]}':<44}", *(f"{share:<22}" for share in shares))
     for title, setting in (
         ("equal threshold", result.equal_threshold),
         ("equal false area", result.equal_false_area),
         (f"that and precision {precision:g}", result.equal_false_area_and_precision),
     ):
         for what, ratios in (("area", setting.area_dose_ratio), ("particle", setting.true_positive_dose_ratio)):
-            cells = (f"{_number(r.value)} ({_number(r.low)}-{_number(r.high)})" for r in ratios.values())
-            print(f"{f'{what}, {title}':<44}", *(f"{cell:<16}" for cell in cells))
+            cells = (f"{_number(r.value)} ({_number(r.low)} to {_number(r.high)})" for r in ratios.values())
+            print(f"{f'{what}, {title}':<44}", *(f"{cell:<22}" for cell in cells))
     print(
         f"greatest false area at threshold {threshold:g}: {names[0]} {result.false_area_first:.3%}, "
         f"{names[1]} {result.false_area_second:.3%}"
