@@ -23,10 +23,11 @@ class ImageError(FramedoseError, ValueError):
 
 
 class ConstantImageError(ImageError):
-    """Every pixel of an image has the same value."""
+    """Every pixel of an image has the same ``value``."""
 
-    value: float = 0.0
-    """That value."""
+    def __init__(self, message: str, value: float = 0.0) -> None:
+        super().__init__(message)
+        self.value = value
 
 
 class FileFormatError(FramedoseError, ValueError):

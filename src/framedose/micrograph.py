@@ -58,12 +58,11 @@ class Micrograph:
                 "Mask or interpolate those pixels first."
             )
         if self.image.min() == self.image.max():
-            error = ConstantImageError(
-                f"{self.origin}, frame {self.frame}: every pixel has the value {self.image.flat[0]}, "
-                "there is nothing to see."
+            level = self.image.flat[0]
+            raise ConstantImageError(
+                f"{self.origin}, frame {self.frame}: every pixel has the value {level}, there is nothing to see.",
+                float(level),
             )
-            error.value = float(self.image.flat[0])
-            raise error
         for name, value, unit in (
             ("sampling", self.sampling, "Å per pixel"),
             ("exposure", self.exposure, "seconds"),

@@ -4,6 +4,9 @@ import hashlib
 
 import numpy as np
 
+LARGEST_SEED = 2**63 - 1
+"""What PyTorch takes too."""
+
 
 def generator(seed: int, *keys: str | int) -> np.random.Generator:
     """Return the generator of one item, the same on any machine, in any order and on any number of workers.

@@ -6,6 +6,8 @@ Arrays are indexed (y, x). Defocus is positive for underfocus. A frequency norma
 
 import math
 
+from framedose.errors import CalibrationError
+
 # CODATA 2018, in units of V and Å.
 _ELECTRON_REST_ENERGY = 510998.95
 _PLANCK_TIMES_LIGHT_SPEED = 12398.41984
@@ -22,6 +24,12 @@ def wavelength(energy: float) -> float:
     0.019687
     """
     return _PLANCK_TIMES_LIGHT_SPEED / math.sqrt(energy * (2 * _ELECTRON_REST_ENERGY + energy))
+
+
+def check_sampling(sampling: float, name: str = "sampling") -> None:
+    """Raise CalibrationError unless the side of a pixel is a positive number [Å/px]."""
+    if not (math.isfinite(sampling) and sampling > 0):
+        raise CalibrationError(f"{name} must be a positive number of Å per pixel, got {sampling}.")
 
 
 def electrons_per_pixel(dose_per_area: float, sampling: float) -> float:

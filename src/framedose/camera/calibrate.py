@@ -14,8 +14,8 @@ from framedose.camera.paper_fit import FloorFit, FrameFit, fit_floors, fit_frame
 from framedose.camera.pattern import FixedPattern, fixed_pattern, shared_power
 from framedose.camera.spectrum import Floats, Spectrum, measure_spectrum
 from framedose.camera.vacuum import Region, find_vacuum
-from framedose.errors import CalibrationError, ConfigurationError, ImageError
-from framedose.units import electrons_per_pixel
+from framedose.errors import ConfigurationError, ImageError
+from framedose.units import check_sampling, electrons_per_pixel
 
 Frame = npt.NDArray[np.floating]
 
@@ -105,8 +105,7 @@ def calibrate(
     """
     if not len(frames):
         raise ConfigurationError("There are no frames to calibrate from.")
-    if not (np.isfinite(sampling) and sampling > 0):
-        raise CalibrationError(f"sampling must be a positive number of Å per pixel, got {sampling}.")
+    check_sampling(sampling)
     _check_shapes([frames[0], *dark])
     electrons = _electrons(doses, len(frames), sampling)
     if region is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from framedose.cli.settings import RecipeHeader, camera_settings, parse_settings, refuse, spelled_out, split_header
+from framedose.cli.settings import RecipeHeader, camera_settings, merged_recipes, parse_settings, refuse, split_header
 from framedose.config import build, merged, read_json, read_yaml
 from framedose.errors import ConfigurationError, FileFormatError
 
@@ -94,7 +94,7 @@ def plan(
     folder = Path(inputs[0]) if inputs else None
     if folder is None or not folder.is_dir():
         given = read_yaml(folder, name="The recipe") if folder is not None else {}
-        given = merged(spelled_out(given, changes), changes)
+        given = merged_recipes(given, changes)
         if camera is not None:
             given = merged(given, {"camera": camera_settings(camera)})
         if sampling is not None:

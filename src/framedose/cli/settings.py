@@ -8,6 +8,7 @@ from pydantic import Field
 
 from framedose.config import Settings, build, merged, parse_yaml
 from framedose.errors import ConfigurationError
+from framedose.random import LARGEST_SEED
 
 
 class RecipeHeader(Settings):
@@ -15,7 +16,7 @@ class RecipeHeader(Settings):
 
     preset: str | None = None
     """The preset that it starts from."""
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     """Seed of everything random."""
 
 
@@ -63,8 +64,8 @@ def refuse(words: Sequence[str]) -> None:
         raise ConfigurationError(f"Unexpected argument {words[0]!r}; settings are given as --name value.")
 
 
-def spelled_out(recipe: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe with what a named camera or dose range stands for, where ``over`` changes a part of it."""
+def merged_recipes(recipe: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe with ``over`` on top, which may change one end of a camera or a dose range that has a name."""
     from framedose.microscope.conditions import DOSE_RANGES
 
     full = dict(recipe)
@@ -75,7 +76,7 @@ def spelled_out(recipe: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str,
         name = ours.get("dose")
         if isinstance(name, str) and name in DOSE_RANGES:
             full["conditions"] = {**ours, "dose": DOSE_RANGES[name].model_dump()}
-    return full
+    return merged(full, over)
 
 
 def camera_settings(name: str) -> dict[str, Any]:

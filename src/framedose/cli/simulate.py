@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from cyclopts import Parameter
 
-from framedose.cli.settings import camera_settings, parse_settings, refuse, spelled_out, split_header
+from framedose.cli.settings import camera_settings, merged_recipes, parse_settings, refuse, split_header
 from framedose.config import build, merged, read_yaml
 from framedose.errors import ConfigurationError
 
@@ -111,7 +111,7 @@ def simulate(
     asked = merged({"camera": camera_settings(camera)} if camera else {}, changes)
     header, values = split_header(given, preset, seed)
     part = _series(series, _recipe(header.preset, values), particles, frames, empty, asked) if series else None
-    values = merged(spelled_out(values, asked), asked)
+    values = merged_recipes(values, asked)
     recipe = part[0] if part else _recipe(header.preset, values)
     if print_recipe:
         content = {"seed": header.seed, **recipe.model_dump(mode="json")}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import yaml
 from cyclopts import Parameter
 
-from framedose.cli.settings import camera_settings, parse_settings, refuse, spelled_out
+from framedose.cli.settings import camera_settings, merged_recipes, parse_settings, refuse
 from framedose.config import merged, read_yaml
 
 _OPTIONS = ("preset", "seed", "out", "config", "camera", "workers", "print-settings")
@@ -63,9 +63,9 @@ def study(
     base = merged(
         read_yaml(config) if config else {}, {"dataset": {"camera": camera_settings(camera)}} if camera else {}
     )
-    if isinstance(base.get("dataset"), dict) and isinstance(changes.get("dataset"), dict):
-        base["dataset"] = spelled_out(base["dataset"], changes["dataset"])
     overrides = merged(base, changes)
+    if isinstance(base.get("dataset"), dict) and isinstance(changes.get("dataset"), dict):
+        overrides["dataset"] = merged_recipes(base["dataset"], changes["dataset"])
     if seed is not None:
         overrides["seed"] = seed
     chosen = study_config(preset, overrides)

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from framedose.cli.settings import parse_settings
 from framedose.config import merged, read_yaml
 from framedose.errors import ConfigurationError, FramedoseError, OutputExistsError, WeightsError
+from framedose.random import LARGEST_SEED
 
 if TYPE_CHECKING:
     from framedose.networks.weights import LoadedNetwork
@@ -87,7 +88,7 @@ def train(
         return
     if not folders:
         raise ConfigurationError("framedose train needs the folder of a dataset; framedose simulate makes one.")
-    if not 0 <= seed < 2**63:
+    if not 0 <= seed <= LARGEST_SEED:
         raise ConfigurationError(f"--seed must be a whole number from 0 to 2^63 - 1, got {seed}.")
     if max_minutes is not None and max_minutes <= 0:
         raise ConfigurationError(f"--max-minutes must be positive, got {max_minutes}.")
@@ -125,9 +126,8 @@ def _train(
     first = int(os.environ.get("RANK", 0)) == 0
     out.mkdir(parents=True, exist_ok=True)
     with locked(out) if first else nullcontext():
-        settings = out / f"{network}.training.yaml"
-        before = settings.read_bytes() if settings.exists() else None
-        begun = (out / f"{network}.checkpoint.safetensors").exists()
+        settings, checkpoint = out / f"{network}.training.yaml", out / f"{network}.checkpoint.safetensors"
+        before = settings.read_bytes() if settings.exists() and checkpoint.exists() else None
         if first:
             sweep(out)
             with write_aside(settings) as aside:
@@ -145,10 +145,10 @@ def _train(
             )
         except FramedoseError:
             # Settings that were refused are not those of the checkpoint that is there, or of none.
-            if first and before is not None and begun:
+            if first and before is not None:
                 with write_aside(settings) as aside:
                     aside.write_bytes(before)
-            elif first and not (out / f"{network}.checkpoint.safetensors").exists():
+            elif first and not checkpoint.exists():
                 settings.unlink()
             raise
     if first:

@@ -69,8 +69,8 @@ class DatasetRecipe(Settings):
                 f"specimen.radius {specimen.radius.low:g}..{specimen.radius.high:g} Å is too large for a view of "
                 f"{self.view[0]:.1f} Å in a cell of {self.extent:.1f} Å: lower it, or raise gpts"
             )
-        missing = sorted(self._elements() - set(self.exit_wave.displacement))
-        if missing and self.exit_wave.displacement:
+        known = self.exit_wave.displacement
+        if known and (missing := sorted(self._elements() - set(known))):
             # A field whose atoms have none would stop the simulation hours later.
             raise ValueError(
                 f"exit_wave.displacement names no value for {', '.join(missing)}, which specimens of this recipe have: "

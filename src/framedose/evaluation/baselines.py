@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from framedose.config import Settings
 from framedose.errors import CalibrationError, ImageError
 from framedose.evaluation.series import Images, Masks, Predict
+from framedose.units import check_sampling
 
 Floats = npt.NDArray[np.float64]
 
@@ -285,8 +286,7 @@ def _checked(frames: npt.ArrayLike, sampling: float, finest: float | None) -> Fl
     constant = np.flatnonzero(values.min(axis=(1, 2)) == values.max(axis=(1, 2)))
     if constant.size:
         raise ImageError(f"frames must not be constant, {constant.tolist()} are: leave them out.")
-    if not (np.isfinite(sampling) and sampling > 0):
-        raise CalibrationError(f"sampling must be a positive number of Å per pixel, got {sampling}.")
+    check_sampling(sampling)
     if finest is not None and finest <= 2 * sampling:
         raise CalibrationError(
             f"sampling {sampling:g} Å/px is too coarse for lattice fringes of {finest:g} Å, which need less than "

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from framedose.errors import CalibrationError, FileFormatError, FramedoseError, ImageError
+from framedose.errors import FileFormatError, FramedoseError, ImageError
 from framedose.files.calibration import pixel_sides
 from framedose.files.folder import open_folder
 from framedose.files.formats import file_kind
@@ -20,6 +20,7 @@ from framedose.files.size import check_size
 from framedose.files.source import Source
 from framedose.micrograph import Micrograph
 from framedose.resample import resample
+from framedose.units import check_sampling
 
 
 def _open_tiff(path: Path) -> Source:
@@ -93,8 +94,8 @@ def read(path: str | Path, *, sampling: float | None = None, allow_unequal: bool
     ((1024, 1024), 0.0754, 'counts', 0.5)
     """
     path = Path(path)
-    if sampling is not None and not (np.isfinite(sampling) and sampling > 0):
-        raise CalibrationError(f"--sampling must be a positive number of Å per pixel, got {sampling}.")
+    if sampling is not None:
+        check_sampling(sampling, "--sampling")
     open_one = partial(_open_file, sampling=sampling, allow_unequal=allow_unequal)
     return open_folder(path, open_one) if path.is_dir() else open_one(path)
 

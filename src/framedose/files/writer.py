@@ -9,8 +9,9 @@ import numpy.typing as npt
 import tifffile
 
 from framedose.atomic import write_aside
-from framedose.errors import CalibrationError, ImageError
+from framedose.errors import ImageError
 from framedose.files.tiff import DM_SIZE_X, DM_SIZE_Y, DM_UNIT_X, DM_UNIT_Y
+from framedose.units import check_sampling
 
 Pixels = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 
@@ -40,8 +41,7 @@ def write_tiff(path: str | Path, array: Pixels, sampling: float) -> None:
     CalibrationError
         If the sampling is not a positive number.
     """
-    if not (np.isfinite(sampling) and sampling > 0):
-        raise CalibrationError(f"sampling must be a positive number of Å per pixel, got {sampling}.")
+    check_sampling(sampling)
     if array.dtype not in (np.float32, np.uint8) or array.ndim not in (2, 3):
         raise ImageError(
             f"A TIFF needs float32 or uint8 of shape (y, x) or (frames, y, x), got {array.dtype} {array.shape}."

@@ -27,18 +27,17 @@ def refuse_used_folder(out: Path) -> None:
             raise OutputExistsError(
                 f"--out {str(out)!r} holds {entries[0]!r} already, nothing is overwritten: choose another --out."
             )
-        if out.is_symlink() or os.path.ismount(out) or out.samefile("."):
-            kind = (
-                "a link"
-                if out.is_symlink()
-                else "a mounted volume"
-                if os.path.ismount(out)
-                else "the folder you are in"
-            )
-            raise OutputExistsError(
-                f"--out {str(out)!r} is {kind}, which the finished results cannot take the place of: name a new folder "
-                f"in it, such as {str(out / 'results')!r}."
-            )
+        kinds = {
+            "a link": out.is_symlink(),
+            "a mounted volume": os.path.ismount(out),
+            "the folder you are in": out.samefile("."),
+        }
+        for kind, is_that in kinds.items():
+            if is_that:
+                raise OutputExistsError(
+                    f"--out {str(out)!r} is {kind}, which the finished results cannot take the place of: name a new "
+                    f"folder in it, such as {str(out / 'results')!r}."
+                )
     elif out.exists() or out.is_symlink():
         raise OutputExistsError(f"--out {str(out)!r} is a file, choose another --out.")
 

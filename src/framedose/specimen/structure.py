@@ -186,11 +186,14 @@ def _own(config: SpecimenConfig, rng: np.random.Generator) -> tuple[list[Atoms],
     groups = connected_components(cKDTree(metal.positions).sparse_distance_matrix(cKDTree(metal.positions), _BOND))
     particles = [metal[groups[1] == group] for group in range(groups[0])]
     # Atoms on their own, or in a row, have no outline: they are imaged, but no mask is theirs.
-    outlined = [particle for particle in particles if _has_outline(particle)]
-    if not outlined:
-        return [metal], [atoms[~chosen]]
-    others = [particle[i : i + 1] for particle in particles if not _has_outline(particle) for i in range(len(particle))]
-    return outlined, [atoms[~chosen], *others]
+    outlined: list[Atoms] = []
+    alone: list[Atoms] = []
+    for particle in particles:
+        if _has_outline(particle):
+            outlined.append(particle)
+        else:
+            alone += (particle[i : i + 1] for i in range(len(particle)))
+    return (outlined, [atoms[~chosen], *alone]) if outlined else ([metal], [atoms[~chosen]])
 
 
 def _has_outline(particle: Atoms) -> bool:

@@ -11,6 +11,7 @@ from framedose.errors import ConfigurationError
 from framedose.evaluation.summary import EvaluationConfig
 from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.unet import UNetConfig
+from framedose.random import LARGEST_SEED
 from framedose.study.presets import PRESETS
 from framedose.training.config import TrainingConfig
 
@@ -36,7 +37,7 @@ class MSDNetTraining(Settings):
 class StudyConfig(Settings):
     """Everything that determines the numbers of a study."""
 
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     """Seed of everything random."""
     dataset: DatasetRecipe
     """What the networks are trained on."""

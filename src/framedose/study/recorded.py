@@ -10,7 +10,7 @@ from framedose.camera.noise import Camera, detect
 from framedose.camera.passport import CameraPassport, load_passport
 from framedose.cleaning.cleaned import cleaned
 from framedose.config import digest
-from framedose.errors import CalibrationError, ConfigurationError, FileFormatError, ImageError
+from framedose.errors import CalibrationError, ConfigurationError, ImageError
 from framedose.evaluation.series import Floats, Images, Predict
 from framedose.files import read
 from framedose.kinds import FieldKind
@@ -144,16 +144,13 @@ def read_series(
     ConfigurationError, CalibrationError, ImageError, FileFormatError
         If no camera is given, doses or pixel sizes are not known, or the frames are no series.
     """
-    for path in paths:
-        if not path.exists():
-            raise FileFormatError(f"{path}: there is no such file or folder.")
+    files = [read(path, sampling=sampling) for path in paths]
     if camera is None:
         raise ConfigurationError(
             "Micrographs need --camera, a passport of framedose calibrate or a shipped one such as oneview: it draws "
             "the vacuum of the null test, and tells doses from counts."
         )
     passport = load_passport(camera)
-    files = [read(path, sampling=sampling) for path in paths]
     frames = [frame for one in files for frame in one]
     hashes = [file_digest(path) for one in files for path in one.files]
     known = doses_of(frames, doses, passport)

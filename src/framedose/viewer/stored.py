@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
@@ -17,9 +17,6 @@ from framedose.inference.frame import dosed
 from framedose.inference.predict import Prediction, predict
 from framedose.inference.segment import Segmentation, segmentation_of
 from framedose.networks.weights import LoadedNetwork
-
-# In place of a probability that lies on disk.
-_STORED = np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,26 +86,27 @@ class Stored:
             fill_value=np.nan,
             compressors=None,
         )
-        # The frames that were looked at, without their probabilities.
-        self._seen: dict[int, Seen] = {}
+        # Of the frames that were looked at: dose, warnings, and where there are data.
+        self._beside: dict[int, tuple[float | None, tuple[str, ...], tuple[slice, slice]]] = {}
 
     def keep(self, frame: Seen) -> None:
         """Store what was seen in a frame."""
         self._array[frame.index] = frame.prediction.probability
-        self._seen[frame.index] = replace(frame, prediction=replace(frame.prediction, probability=_STORED))
+        self._beside[frame.index] = frame.dose, frame.prediction.warnings, frame.prediction.window
 
     @property
     def indices(self) -> list[int]:
         """The frames that were looked at."""
-        return sorted(self._seen)
+        return sorted(self._beside)
 
     def dose(self, index: int) -> float | None:
         """Return the dose of a frame [e/Å2], where it is known."""
-        return self._seen[index].dose
+        return self._beside[index][0]
 
     def result(self, index: int, threshold: float) -> Segmentation:
         """Return mask, area and warnings of a frame that was looked at."""
-        prediction = replace(self._seen[index].prediction, probability=np.asarray(self._array[index]))
+        _, warnings, window = self._beside[index]
+        prediction = Prediction(np.asarray(self._array[index]), warnings, window)
         return segmentation_of(prediction, self.network, threshold=threshold, sampling=self.sampling)
 
     def probabilities(self) -> Any:
