@@ -19,6 +19,7 @@ from framedose.config import build
 from framedose.dataset.store import ImageSet
 from framedose.errors import ConfigurationError, TrainingError
 from framedose.networks.msdnet import MSDNetConfig
+from framedose.networks.preprocess import normalise
 from framedose.networks.registry import build_network
 from framedose.networks.unet import UNetConfig
 from framedose.training import loop
@@ -39,16 +40,17 @@ EVERYTHING = {
     "disturb": {"background": 0.5, "coarse_share": 0.5},
     "average": 0.8,
     "patience": 3,
+    "hardest": 3,
 }
 
 
-def make_squares(path, split, fields, images, seed, classes=1):
+def make_squares(path, split, fields, images, seed, classes=1, empty=0):
     rng = np.random.default_rng(seed)
     frames = rng.normal(size=(fields, images, SIZE, SIZE)).astype(np.float16)
     masks = np.zeros(frames.shape, bool)
     for index in np.ndindex(fields, images):
         y, x = rng.integers(2, SIZE - 14, 2)
-        masks[index][y : y + 12, x : x + 12] = True
+        masks[index][y : y + 12, x : x + 12] = index[0] < fields - empty
     frames[masks] += 2
     if classes == 3:
         # The lower half is support, and darker; the particle wins.
@@ -63,13 +65,23 @@ def make_squares(path, split, fields, images, seed, classes=1):
         array[...] = data
         array.attrs["made_from"] = f"{split} {seed}"
     group.create_array("conditions", data=np.zeros((fields, images, 1)))
-    group.attrs.update({"conditions": ["dose"], "kinds": ["particle"] * fields, "doses": None})
+    group.attrs.update(
+        {"conditions": ["dose"], "kinds": ["particle"] * (fields - empty) + ["vacuum"] * empty, "doses": None}
+    )
 
 
 @pytest.fixture(scope="module")
 def squares(tmp_path_factory):
     path = tmp_path_factory.mktemp("squares") / "images.zarr"
     make_squares(path, "train", 24, 3, 0)
+    make_squares(path, "validation", 6, 1, 1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def half_empty(tmp_path_factory):
+    path = tmp_path_factory.mktemp("half empty") / "images.zarr"
+    make_squares(path, "train", 24, 3, 0, empty=12)
     make_squares(path, "validation", 6, 1, 1)
     return path
 
@@ -108,8 +120,8 @@ def test_networks_learn_to_find_squares(squares, tmp_path, network):
 
 
 @pytest.mark.parametrize("network", [UNET, NORMED, MSDNET], ids=["unet", "batch norm", "msdnet"])
-def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(squares, tmp_path, network, monkeypatch):
-    whole = run(squares, tmp_path / "whole.safetensors", network, **EVERYTHING)
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(half_empty, tmp_path, network, monkeypatch):
+    whole = run(half_empty, tmp_path / "whole.safetensors", network, **EVERYTHING)
 
     class Killed(Exception):
         pass
@@ -123,8 +135,8 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(squares, tmp_path, n
     with monkeypatch.context() as patch:
         patch.setattr(loop, "batches", dying)
         with pytest.raises(Killed):
-            run(squares, tmp_path / "killed.safetensors", network, **EVERYTHING)
-    resumed = run(squares, tmp_path / "killed.safetensors", network, **EVERYTHING)
+            run(half_empty, tmp_path / "killed.safetensors", network, **EVERYTHING)
+    resumed = run(half_empty, tmp_path / "killed.safetensors", network, **EVERYTHING)
     assert weights(resumed.network) == weights(whole.network)
     assert resumed.curves == whole.curves
 
@@ -158,7 +170,7 @@ def test_every_epoch_shows_every_field_once_and_cycles_through_the_images(square
     for epoch in range(4):
         seen = []
         for step in range(6 * epoch, 6 * epoch + 6):
-            batch, masks = training_batch(images, config(), seed=5, step=step)
+            batch, masks, _ = training_batch(images, config(), seed=5, step=step)
             assert masks.shape == (4, SIZE, SIZE)
             seen += [known[image.numpy().tobytes()] for image in batch]
         assert sorted(index for index, _ in seen) == list(range(24))
@@ -170,7 +182,7 @@ def test_orientation_turns_image_and_mask_together(squares):
 
     def shown(step, augment):
         batch = training_batch(images, config(batch=8, augment=augment), seed=5, step=step)
-        return [part.numpy() for part in batch]
+        return [part.numpy() for part in batch[:2]]
 
     orientations = set()
     for step in range(6):
@@ -192,14 +204,66 @@ def test_the_parts_of_several_processes_are_the_batch_of_one(squares):
     for step in range(3):
         whole = training_batch(images, config(augment=True), seed=5, step=step)
         parts = [training_batch(images, config(augment=True), seed=5, step=step, part=i, parts=2) for i in range(2)]
-        for one, many in zip(whole, zip(*parts, strict=True), strict=True):
-            assert torch.equal(one, torch.cat(many))
+        assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
+        assert torch.equal(whole.labels, torch.cat([part.labels for part in parts]))
+
+
+def test_rivals_are_other_empty_fields_of_the_same_dataset_as_large_as_the_batch(half_empty, tmp_path):
+    larger = tmp_path / "larger.zarr"
+    make_squares(larger, "train", 8, 2, 7, empty=4)
+    parts = images_of(half_empty, "train"), images_of(larger, "train")
+    joined = JoinedImages(parts)
+    assert [joined.like(index) for index in (0, 11, 12, 23, 24, 28, 31)] == [
+        *[range(0)] * 2,
+        *[range(12, 24)] * 2,
+        range(0),
+        *[range(28, 32)] * 2,
+    ]
+    known = {}
+    for part, first in zip(parts, (0, 24), strict=True):
+        for sample in (Sample(0, index, epoch) for index in range(part.fields) for epoch in range(3)):
+            known[part.load([sample], 0)[0][0].numpy().tobytes()] = first + sample.index
+    drawn = {12: set(), 28: set()}
+    for step in range(24):
+        batch = training_batch(joined, config(hardest=5), seed=5, step=step)
+        for place, image in enumerate(batch.images):
+            like = joined.like(known[image.numpy().tobytes()])
+            assert (place in batch.rivals) == (len(like) > 0)
+            if like:
+                others, labels = batch.rivals[place]
+                assert others.shape == labels.shape == (4, SIZE, SIZE)
+                assert not labels.any()
+                drawn[like.start] |= {known[other.numpy().tobytes()] for other in others}
+        assert not training_batch(joined, config(), seed=5, step=step).rivals
+    assert drawn == {12: set(range(12, 24)), 28: set(range(28, 32))}
+
+
+def test_a_step_learns_from_the_hardest_of_the_empty_images(half_empty, tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(loop._Run, "_step", lambda self, step, images, labels: taken.append((images, labels)))
+    monkeypatch.setattr(loop._Run, "validate_if_due", lambda self: False)
+    run(half_empty, tmp_path / "c.safetensors", NORMED, hardest=4, steps=12)
+    network = build_network(NORMED, seed=0).eval()
+    replaced = 0
+    for step, (images, labels) in enumerate(taken):
+        batch = training_batch(images_of(half_empty, "train"), config(hardest=4), seed=0, step=step)
+        for place, image in enumerate(images):
+            candidates, truths = (
+                torch.cat([first[place, None], *([batch.rivals[place][kind]] if place in batch.rivals else [])])
+                for kind, first in enumerate((batch.images, batch.labels))
+            )
+            with torch.no_grad():
+                losses = loss_of(network(normalise(candidates, 15)), truths)
+            assert torch.equal(image, candidates[losses.argmax()])
+            assert torch.equal(labels[place], truths[losses.argmax()])
+            replaced += int(losses.argmax() > 0)
+    assert replaced > 5
 
 
 class Numbered:
     """Images of which every pixel says the part, the field and its own place."""
 
-    prefetch = True
+    prefetch, like = True, staticmethod(lambda index: range(0))
 
     def __init__(self, part, fields, size):
         self.made_from, self.fields, self.size, self._part = f"part {part}", fields, size, part

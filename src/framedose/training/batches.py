@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from framedose.dataset.store import ImageSet
 from framedose.errors import FramedoseError
+from framedose.kinds import FieldKind
 from framedose.random import generator
 from framedose.training.config import TrainingConfig
 from framedose.training.disturb import disturbed
@@ -26,6 +27,18 @@ class Sample:
     number: int
     index: int
     epoch: int
+
+
+class Batch(NamedTuple):
+    """What a step is given to learn from."""
+
+    images: Tensor
+    """Float32, shape (n, y, x)."""
+    labels: Tensor
+    """Shape (n, y, x)."""
+    rivals: dict[int, tuple[Tensor, Tensor]]
+    """Of images without a particle, by their place among the n: others of which the hardest may take that place, images
+    and labels (m, y, x)."""
 
 
 class Images(Protocol):
@@ -44,8 +57,17 @@ class Images(Protocol):
     def size(self) -> tuple[int, int]:
         """Pixels (y, x) of an image."""
 
+    def like(self, index: int) -> range:
+        """Return the fields without a particle among which field ``index`` is one; none if it has a particle."""
+
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images, float32, and labels, uint8 or bool, both (n, y, x); ``seed`` is for new noise."""
+
+
+def fields_like(kinds: Sequence[FieldKind], index: int) -> range:
+    """Return the fields without a particle if ``index`` is one of them; a dataset has them after all others."""
+    first = sum(kind == "particle" for kind in kinds)
+    return range(first, len(kinds)) if index >= first else range(0)
 
 
 class StoredImages:
@@ -66,6 +88,10 @@ class StoredImages:
     def size(self) -> tuple[int, int]:
         """Pixels (y, x) of an image."""
         return self._images.shape[2:]
+
+    def like(self, index: int) -> range:
+        """Return the fields without a particle among which field ``index`` is one."""
+        return fields_like(self._images.kinds, index)
 
     @property
     def finest(self) -> float:
@@ -113,6 +139,13 @@ class JoinedImages:
         """Pixels (y, x) of the smallest image."""
         return _smallest(self._parts)
 
+    def like(self, index: int) -> range:
+        """Return the fields without a particle of the same dataset among which field ``index`` is one."""
+        place = int(np.searchsorted(self._ends, index, side="right"))
+        first = int(self._ends[place]) - self._parts[place].fields
+        found = self._parts[place].like(index - first)
+        return range(found.start + first, found.stop + first)
+
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x); ``seed`` is for new noise and the places of the crops."""
         places = np.searchsorted(self._ends, [sample.index for sample in samples], side="right")
@@ -158,24 +191,47 @@ def samples_of(step: int, fields: int, size: int, seed: int, part: int = 0, part
 
 def training_batch(
     images: Images, config: TrainingConfig, *, seed: int, step: int, part: int = 0, parts: int = 1
-) -> tuple[Tensor, Tensor]:
-    """Return batch ``step``: images, float32, and labels, both of shape (n, y, x).
+) -> Batch:
+    """Return batch ``step``.
 
-    With ``augment`` each sample is turned and mirrored to one of its eight orientations, and ``disturb`` says what is
-    done to it beyond that.
+    With ``augment`` each sample is turned and mirrored to one of its eight orientations, ``disturb`` says what is done
+    to it beyond that, and ``hardest`` how many are drawn for a place that is without a particle.
     """
     samples = samples_of(step, images.fields, config.batch, seed, part, parts)
     noise = int(generator(seed, "batch noise", step, part).integers(2**62))
-    pixels, labels = images.load(samples, noise)
-    shown = []
-    for sample, image, label in zip(samples, pixels, labels, strict=True):
-        if config.augment:
-            turns, mirror = divmod(int(generator(seed, "orientation", sample.number).integers(8)), 2)
-            image, label = (
-                torch.rot90(plane, turns).flip(-1) if mirror else torch.rot90(plane, turns) for plane in (image, label)
-            )
-        shown.append(disturbed(image, label, config.disturb, generator(seed, "disturbance", sample.number)))
-    return torch.stack([image for image, _ in shown]), torch.stack([label for _, label in shown])
+    shown = [
+        _shown(image, label, config, seed, sample.number)
+        for sample, image, label in zip(samples, *images.load(samples, noise), strict=True)
+    ]
+    pixels, labels = (torch.stack(planes) for planes in zip(*shown, strict=True))
+    rivals = {}
+    for place, sample in enumerate(samples):
+        if config.hardest > 1 and images.like(sample.index):
+            drawn = [_rival(images, config, seed, sample, pixels[0].shape, draw) for draw in range(1, config.hardest)]
+            rivals[place] = torch.stack([image for image, _ in drawn]), torch.stack([label for _, label in drawn])
+    return Batch(pixels, labels, rivals)
+
+
+def _shown(image: Tensor, label: Tensor, config: TrainingConfig, seed: int, *drawn: int) -> tuple[Tensor, Tensor]:
+    """Return one image and its label as they are shown to the network."""
+    if config.augment:
+        turns, mirror = divmod(int(generator(seed, "orientation", *drawn).integers(8)), 2)
+        image, label = (
+            torch.rot90(plane, turns).flip(-1) if mirror else torch.rot90(plane, turns) for plane in (image, label)
+        )
+    return disturbed(image, label, config.disturb, generator(seed, "disturbance", *drawn))
+
+
+def _rival(
+    images: Images, config: TrainingConfig, seed: int, sample: Sample, shape: tuple[int, ...], draw: int
+) -> tuple[Tensor, Tensor]:
+    """Return another image without a particle, any of the same dataset, and its label."""
+    rng = generator(seed, "rival", sample.number, draw)
+    like = images.like(sample.index)
+    other = replace(sample, index=like[int(rng.integers(len(like)))], epoch=int(rng.integers(2**31)))
+    (image,), (label,) = images.load([other], int(rng.integers(2**62)))
+    window = random_window(image.shape, (shape[0], shape[1]), rng)
+    return _shown(image[window], label[window], config, seed, sample.number, draw)
 
 
 def batches(
@@ -188,7 +244,7 @@ def batches(
     part: int = 0,
     parts: int = 1,
     readers: int = 0,
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[Batch]:
     """Yield the batches of the steps from ``start`` to ``stop``; the next ones are read while one is used.
 
     By a thread, or by ``readers`` processes for a GPU, which is done with a batch before a thread has read the next.
@@ -202,7 +258,7 @@ def batches(
         yield from _read_by_thread(load, range(start, stop))
 
 
-def _read_by_thread(load: Callable[..., tuple[Tensor, Tensor]], steps: range) -> Iterator[tuple[Tensor, Tensor]]:
+def _read_by_thread(load: Callable[..., Batch], steps: range) -> Iterator[Batch]:
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(load, step=steps.start)
         for step in steps:
@@ -212,9 +268,7 @@ def _read_by_thread(load: Callable[..., tuple[Tensor, Tensor]], steps: range) ->
             yield batch
 
 
-def _read_by_processes(
-    load: Callable[..., tuple[Tensor, Tensor]], steps: range, readers: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _read_by_processes(load: Callable[..., Batch], steps: range, readers: int) -> Iterator[Batch]:
     loader = DataLoader(
         _Batches(load),
         sampler=steps,
@@ -235,13 +289,13 @@ def _with_one_thread(_: int) -> None:
     threadpool_limits(1)
 
 
-class _Batches(Dataset[tuple[Tensor, Tensor] | FramedoseError]):
+class _Batches(Dataset[Batch | FramedoseError]):
     """Batches by their step. An error is handed over as it is: raised in a reader it would come as a traceback."""
 
-    def __init__(self, load: Callable[..., tuple[Tensor, Tensor]]) -> None:
+    def __init__(self, load: Callable[..., Batch]) -> None:
         self._load = load
 
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor] | FramedoseError:
+    def __getitem__(self, step: int) -> Batch | FramedoseError:
         try:
             return self._load(step=step)
         except FramedoseError as error:

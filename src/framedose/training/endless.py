@@ -15,7 +15,7 @@ from framedose.dataset.render import mask_of
 from framedose.dataset.store import check_waves
 from framedose.errors import FileFormatError
 from framedose.microscope.optics import expected_views
-from framedose.training.batches import Sample
+from framedose.training.batches import Sample, fields_like
 from framedose.training.objective import PARTICLE
 from framedose.units import electrons_per_pixel
 
@@ -74,6 +74,10 @@ class EndlessImages:
     def size(self) -> tuple[int, int]:
         """Pixels (y, x) of an image."""
         return (self._recipe.image_size,) * 2
+
+    def like(self, index: int) -> range:
+        """Return the fields without a particle among which field ``index`` is one."""
+        return fields_like(self._split.kinds, index)
 
     @property
     def finest(self) -> float:

@@ -22,7 +22,7 @@ from framedose.networks.unet import UNet, UNetConfig
 from framedose.networks.weights import LoadedNetwork
 from framedose.networks.widen import widened
 from framedose.progress import progress
-from framedose.training.batches import Images, batches, validation_batches
+from framedose.training.batches import Batch, Images, batches, validation_batches
 from framedose.training.checkpoint import State
 from framedose.training.config import TrainingConfig
 from framedose.training.objective import loss_of, scores_of
@@ -198,12 +198,28 @@ class _Run:
             parts=parts,
             readers=readers(fabric.device),
         )
-        for step, (images, labels) in enumerate(stream, start):
+        for step, batch in enumerate(stream, start):
             for group in self._optimizer.param_groups:
                 group["lr"] = self._config.rate(step, self.total)
-            self._step(step, images.to(fabric.device), labels.to(fabric.device))
+            self._step(step, *self._hardest(batch))
             self.state.step = step + 1
             yield step
+
+    @torch.no_grad()
+    def _hardest(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return images and labels of a batch, each with the rival in its place that has a larger loss than it."""
+        network, device = self.state.modules["network"], self._fabric.device
+        images, labels = batch.images.to(device), batch.labels.to(device)
+        network.eval()
+        for place, rivals in batch.rivals.items():
+            others, truths = (part.to(device) for part in rivals)
+            drawn, truth = torch.cat([images[place, None], others]), torch.cat([labels[place, None], truths])
+            with self._fabric.autocast():
+                logits = torch.cat([network(normalise(image[None], self._window)).float() for image in drawn])
+            hardest = loss_of(logits, truth).argmax()
+            images[place], labels[place] = drawn[hardest], truth[hardest]
+        network.train()
+        return images, labels
 
     def _step(self, step: int, images: Tensor, labels: Tensor) -> None:
         logits = self._network(normalise(images, self._window))

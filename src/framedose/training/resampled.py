@@ -51,6 +51,10 @@ class ResampledImages:
         """Number of fields."""
         return self._images.fields
 
+    def like(self, index: int) -> range:
+        """Return the fields without a particle among which field ``index`` is one."""
+        return self._images.like(index)
+
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x); ``seed`` is for new noise and the places of the windows."""
         shown, truths = [], []
