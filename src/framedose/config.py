@@ -155,12 +155,15 @@ def says(path: str | Path, content: Any) -> bool:
         return False
 
 
-def build(model: type[M], values: Any, *, where: str) -> M:
-    """Make a configuration object, or raise one clear line that names the key, the value and the remedy."""
+def build(model: type[M], values: Any, *, where: str, context: Mapping[str, Any] | None = None) -> M:
+    """Make a configuration object, or raise one clear line that names the key, the value and the remedy.
+
+    Its validators are told the ``context``.
+    """
     if not isinstance(values, Mapping):
         raise ConfigurationError(f"{where} must hold a mapping of settings, got {_short(values)}")
     try:
-        return model.model_validate(dict(values))
+        return model.model_validate(dict(values), context=context)
     except ValidationError as error:
         found = error.errors()
         lines = [_explain(model, detail) for detail in found[:_MOST_EXPLAINED]]

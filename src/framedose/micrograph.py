@@ -15,7 +15,7 @@ class Micrograph:
     Parameters
     ----------
     image
-        The pixels, shape (y, x), float32, finite.
+        The pixels, shape (y, x), finite; any real numbers, which are kept as float32.
     sampling
         Side of a pixel [Å/px].
     quantity
@@ -50,6 +50,10 @@ class Micrograph:
     flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if np.asarray(self.image).dtype.kind not in "iufb":
+            raise ImageError(f"{self.origin}: its values have the type {self.image.dtype}; give real numbers.")
+        with np.errstate(over="ignore"):  # Too large for float32 becomes infinity, which is refused.
+            object.__setattr__(self, "image", np.asarray(self.image, dtype=np.float32))
         if self.image.ndim != 2:
             raise ImageError(f"{self.origin}: a frame must have shape (y, x), got shape {self.image.shape}.")
         if not np.isfinite(self.image).all():

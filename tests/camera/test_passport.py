@@ -15,7 +15,26 @@ from framedose.camera.passport import (
 from framedose.camera.spectrum import measure_spectrum
 from framedose.config import Range
 from framedose.errors import CalibrationError, ConfigurationError
+from framedose.micrograph import Micrograph
 from framedose.random import generator
+
+
+def test_passports_out_of_the_paper_know_no_gain():
+    """A camera of 20 counts an electron had 20 times its dose by the gain of 1 that stood there."""
+    for name in ("mtf1", "mtf2", "mtf3", "mtf4", "mtf5", "oneview"):
+        assert load_passport(name).gain is None
+        assert load_passport(name).dose(100.0, 0.1) is None
+    # These count electrons.
+    for name in ("counting", "merlin200", "merlin300"):
+        assert load_passport(name).dose(2.0, 0.1) == pytest.approx(200)
+
+
+@pytest.mark.parametrize("cut", [(slice(12, None), slice(None)), (slice(26, None), slice(None, -26))])
+def test_borders_without_data_have_no_part_in_a_dose(cut):
+    frame = np.zeros((256, 256), np.float32)
+    frame[cut] = generator(0, "border").poisson(2.0, frame[cut].shape)
+    told = load_passport("counting").dose_of(Micrograph(frame, 0.1))
+    assert told == pytest.approx(200, rel=0.02)
 
 
 def test_what_ships():
@@ -86,7 +105,8 @@ def test_dose_from_the_mean_count():
 @pytest.mark.parametrize("dose", [10, 100])
 def test_a_frame_of_the_camera_has_its_dose_by_its_mean(dose):
     """Without an offset the mean of a Poisson readout is in the counts."""
-    passport, sampling = load_passport("oneview"), 0.075
+    one = Interval(value=1, low=1, high=1)
+    passport, sampling = load_passport("oneview").model_copy(update={"gain": one}), 0.075
     electrons = dose * sampling**2
     counts = detect(np.ones((800, 800), np.float32), electrons, passport.simulated(), generator(0, "dose", dose))
     error = np.sqrt((electrons + 0.01) / counts.size) / sampling**2

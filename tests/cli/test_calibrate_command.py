@@ -79,6 +79,51 @@ def test_no_input_is_written_over(stack, tmp_path, capsys, monkeypatch, out, mes
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, stack.read_bytes())]
 
 
+def test_neither_frames_of_a_folder_nor_foreign_pictures_are_written_over(stack, tmp_path, capsys):
+    folder = tmp_path / "vac"
+    folder.mkdir()
+    for index, image in enumerate(tifffile.imread(stack)):
+        tifffile.imwrite(folder / f"frame_{index}.tif", image)
+    words = ["calibrate", str(folder), "--sampling", "0.075", "--dose", ",".join(map(str, DOSES))]
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for out in ("frame_0.tif", "camera.yaml"):
+        assert main([*words, "--out", str(folder / out)]) == 2
+        assert "of which every picture is read as a frame" in capsys.readouterr().err
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
+    (tmp_path / "mine.png").write_bytes(b"my own picture")
+    assert main([*words, "--out", str(tmp_path / "mine.yaml")]) == 2
+    assert "its picture would write over" in capsys.readouterr().err
+    assert (tmp_path / "mine.png").read_bytes() == b"my own picture"
+    assert main([*words, "--out", str(tmp_path / "camera.yaml")]) == 0
+    found = load_passport(tmp_path / "camera.yaml").frames
+    assert [one["file"] for one in found] == [f"frame_{index}.tif" for index in range(4)]
+    # Its own passport and picture are made anew.
+    assert main([*words, "--out", str(tmp_path / "camera.yaml")]) == 0
+
+
+def test_an_mtf_alone_is_a_passport_of_an_mtf(stack, tmp_path):
+    knife = {
+        "camera": "knife edge",
+        "source": "a knife",
+        "mtf": {"table": {"frequency": [0, 0.5, 1.5], "value": [1, 0.4, 0.1]}},
+    }
+    (tmp_path / "knife.yaml").write_text(yaml.safe_dump(knife))
+    words = ["calibrate", str(stack), "--sampling", "0.075", "--dose", ",".join(map(str, DOSES))]
+    assert main([*words, "--mtf", str(tmp_path / "knife.yaml"), "--out", str(tmp_path / "camera.yaml")]) == 0
+    assert "dqe" in load_passport(tmp_path / "camera.yaml").curves
+
+
+def test_two_frames_of_which_the_darker_has_the_higher_dose(stack, tmp_path, capsys):
+    first, *_, last = tifffile.imread(stack)
+    tifffile.imwrite(tmp_path / "a.tif", first)
+    tifffile.imwrite(tmp_path / "b.tif", last)
+    words = ["calibrate", str(tmp_path / "a.tif"), str(tmp_path / "b.tif"), "--sampling", "0.075"]
+    assert main([*words, "--dose", "1000,20", "--out", str(tmp_path / "x.yaml")]) == 2
+    assert "do not follow the doses" in capsys.readouterr().err
+    assert not (tmp_path / "x.yaml").exists()
+    assert main([*words, "--dose", "20,1000", "--out", str(tmp_path / "x.yaml")]) == 0
+
+
 def test_doses_in_another_order_than_the_frames(stack, tmp_path, capsys):
     for doses in ("20,300,80,1000", "1000,300,80,20", "20,80,1000,300"):
         words = ["calibrate", str(stack), "--sampling", "0.075", "--dose", doses, "-o", str(tmp_path / "x.yaml")]

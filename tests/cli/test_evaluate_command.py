@@ -36,6 +36,14 @@ def spread(frames):
 def eager(frames):
     return spread(frames) ** 0.5
 
+def logits(frames):
+    return 5 * spread(frames) - 2
+
+def flat(frames):
+    return spread(frames)[:, 0]
+
+number = 0.5
+
 def broken(frames):
     return np.full_like(frames, np.nan)
 """
@@ -245,6 +253,35 @@ def test_labelled_micrographs_are_scored_one_by_one(here, capsys):
     assert not (here / "other rim").exists()
 
 
+def test_labels_may_be_boolean_and_negative_but_single(here, capsys):
+    disc = recorded(here)
+    (here / "kinds").mkdir()
+    frame = np.load(here / "frames.npy")[-1]
+    words = ["--sampling", "0.3", "--network", "my_filters:spread", "--threshold", "0.6", "--resamples", "100"]
+    for name, label in (("boolean", disc), ("negative", -1 * disc.astype(np.int16))):
+        np.save(here / f"{name}.npy", frame)
+        np.save(here / "kinds" / f"{name}.npy", label)
+        assert main(["evaluate", f"{name}.npy", "--labels", "kinds", *words, "--out", f"{name} label"]) == 0
+        assert "1 of 1 particles found" in capsys.readouterr().out
+    np.save(here / "two.npy", np.stack([frame, frame]))
+    np.save(here / "kinds" / "two.npy", disc)
+    assert main(["evaluate", "two.npy", "--labels", "kinds", *words, "--out", "two labels"]) == 2
+    assert "two.npy: holds 2 frames" in capsys.readouterr().err
+    words[3] = "my_filters:flat"
+    assert main(["evaluate", "boolean.npy", "--labels", "kinds", *words, "--out", "flat"]) == 2
+    assert "must have the shape of its masks" in capsys.readouterr().err
+    assert not (here / "flat").exists()
+
+
+def test_an_evaluation_is_not_replaced_by_that_of_another_series(here, evaluated, capsys):
+    recorded(here)
+    before = (here / "out" / "results.json").read_bytes()
+    words = ["frames.npy", "--sampling", "0.3", "--doses", "doses.csv", "--camera", "oneview", "--truth-frames", "2"]
+    assert main(["evaluate", *words, "--network", "my_filters:spread", "--out", "out"]) == 2
+    assert "holds the evaluation of another series" in capsys.readouterr().err
+    assert (here / "out" / "results.json").read_bytes() == before
+
+
 def test_a_label_of_nothing_counts(here, capsys):
     (here / "nothing").mkdir()
     np.save(here / "empty.npy", np.random.default_rng(0).normal(9, 1, (48, 64)).astype(np.float32))
@@ -271,6 +308,11 @@ def test_labels_that_are_no_names(here, capsys, label):
         (["replica", "--network", "my_filters:spread", "--network", "x.onnx"], "x.onnx"),
         (["replica", "--network", "unet", "--network", "unet"], "Two networks are called 'unet'"),
         (["replica", "--network", "my_filters:broken"], "probabilities must be finite"),
+        (["replica", "--network", "my_filters:logits"], "must lie within 0 and 1, got"),
+        (["replica", "--network", "my_filters:number"], "is no function, but a float"),
+        (["replica", "--seed", "-1"], "--seed must be a whole number"),
+        (["replica", "--labels", ".", "--physics", "no.json"], "--baselines and --physics go with a simulated series"),
+        (["frames.npy", "--sampling", "0.3", "--physics", "no.json"], "--physics go with a simulated series"),
         (["replica", "--split", "test"], "no series test"),
         (["replica", "--threshold", "2"], "threshold"),
         (["frames.npy", "--sampling", "0.3"], "need --camera"),

@@ -145,7 +145,7 @@ def test_an_unreachable_scheduler_is_one_clear_line(tmp_path, monkeypatch, capsy
 def test_a_dataset_of_another_recipe_is_refused(made, capsys):
     recipe, out = made
     assert main(["simulate", str(recipe), "--out", str(out), "--structures", "3"]) == 2
-    assert "holds a dataset of another recipe or seed" in capsys.readouterr().err
+    assert "holds a dataset of another recipe, seed or series" in capsys.readouterr().err
 
 
 def test_show_draws_the_doses_that_are_asked_for(made, tmp_path, capsys):

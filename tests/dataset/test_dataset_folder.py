@@ -152,7 +152,7 @@ def test_another_dataset_or_anything_else_in_the_folder_is_left_alone(finished, 
     before = content(finished)
     other = tiny_recipe.model_copy(update={"structures": 2})
     for recipe, seed in ((other, 7), (tiny_recipe, 8)):
-        with pytest.raises(OutputExistsError, match="another recipe or seed"):
+        with pytest.raises(OutputExistsError, match="another recipe, seed or series"):
             make_dataset(recipe, seed, finished, here)
     assert content(finished) == before
     (tmp_path / "thesis.tex").write_text("dear reader")

@@ -40,6 +40,10 @@ def test_replica_has_the_conditions_of_the_paper():
     ):
         values = [getattr(conditions, name) for conditions in drawn]
         assert low <= min(values) < max(values) <= high
+    own = DatasetRecipe(conditions={"astigmatism": Range(low=50, high=60), "drift": Range(low=2, high=3)})
+    undisturbed = named_series("replica", own)[0].conditions
+    assert (undisturbed.astigmatism.high, undisturbed.drift.high) == (0, 0)
+    assert named_series("test", own)[0].conditions.drift.high == 3
     cameras = [split.camera(recipe, 0, index, 0) for index in range(30)]
     assert all(0.2 <= camera.c0 <= 0.3 and 1 <= camera.c3 <= 5 for camera in cameras)
     # A series keeps what it drew.

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from framedose.cli.plan import _line
@@ -14,6 +16,7 @@ class Result:
     dose_50_area = DoseLimit(value=45.0, low=40.0, high=60.0, level=0.95, at_or_below=False)
     dose_converged = None
     dose_converged_interval = (None, None)
+    curves = SimpleNamespace(doses=[10.0, 100.0, 1000.0])
 
 
 def test_exposure_rate_sum_and_budget_are_those_of_the_dose():
@@ -30,6 +33,16 @@ def test_exposure_rate_sum_and_budget_are_those_of_the_dose():
     assert half.frames_to_sum == 4
     assert (half.frames_in_budget, half.frames_in_budget_low) == (20, None)
     assert (converged.dose, converged.exposure, converged.frames_in_budget) == (None, None, None)
+
+
+def test_a_curve_that_is_converged_from_the_first_dose_on_is_so_at_or_below_it():
+    class Flat(Result):
+        dose_converged = 10.0
+        dose_converged_interval = (10.0, 10.0)
+
+    *_, converged = plan("unet", Flat, dose_rate=500.0).needs
+    assert converged.at_or_below
+    assert "at or below 10 e/Å2" in _line(converged)
 
 
 def test_without_camera_and_budget_nothing_is_said_of_them():

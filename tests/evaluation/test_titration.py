@@ -237,7 +237,7 @@ def micrograph(image=None, **changes):
 
 
 def passport(**changes):
-    return load_passport("oneview").model_copy(update=changes)
+    return load_passport("oneview").model_copy(update={"gain": exactly(1.0)} | changes)
 
 
 def exactly(value, **more):
@@ -300,6 +300,12 @@ class TestDoses:
         frame = micrograph(quantity="electrons", dose_per_area=300.0, flags=("dead rows: 1 dead row (3)", flag))
         with pytest.raises(ImageError, match=f"not raw: {flag}"):
             titrate(frame, passport().simulated(), 3.0, rng=generator(0))
+
+    def test_borders_without_data_are_to_be_cropped(self):
+        image = micrograph().image.copy()
+        image[:5] = 0
+        with pytest.raises(ImageError, match=r"frame\.tif: has borders without data, beyond rows 5 to 48 .* Crop them"):
+            in_electrons(micrograph(image), passport())
 
     def test_a_dead_line_is_no_reason(self):
         frame = micrograph(quantity="electrons", dose_per_area=300.0, flags=("dead rows: 1 dead row (3)",))

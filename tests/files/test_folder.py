@@ -77,3 +77,11 @@ def test_files_are_opened_when_they_are_asked_for(tmp_path):
     assert numbers(frames[:1]) == [1]
     with pytest.raises(FileFormatError, match=r"b\.tif"):
         frames[1]
+
+
+def test_a_frame_in_two_formats_is_not_two_frames(tmp_path):
+    for number in (1, 2):
+        write_tiff(tmp_path / f"f_{number}.tif", frame(number), 0.5)
+    np.save(tmp_path / "f_2.npy", frame(2))
+    with pytest.raises(FileFormatError, match=r"holds 'f_2\.\w+' and 'f_2\.\w+', one frame in two formats"):
+        read(tmp_path)

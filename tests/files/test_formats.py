@@ -14,8 +14,11 @@ import pytest
 from nion.data import Calibration, DataAndMetadata
 from nionswift_plugin.DM_IO import dm3_image_utils
 
+from framedose.camera.passport import load_passport
 from framedose.errors import CalibrationError, FileFormatError, FramedoseError, ImageError
 from framedose.files import read, write_tiff
+from framedose.files.reader import _micrograph
+from framedose.files.source import Source
 
 STACK = np.random.default_rng(0).normal(100, 10, (3, 40, 50)).astype(np.float32)
 
@@ -271,3 +274,39 @@ def test_a_stack_of_two_gigabytes_is_not_loaded(tmp_path, name):
     assert (frames, total) == (256, 4)
     # A frame of 8 MB, as float32 and the float64 copies of the tests of rawness; the file has 2048 MB.
     assert megabytes < 300
+
+
+def test_bytes_of_an_mrc_file_are_signed_as_its_version_says(tmp_path):
+    pixels = np.random.default_rng(0).normal(0, 10, (64, 64)).round().astype(np.int8)
+    save_mrc(tmp_path / "signed.mrc", pixels)
+    np.testing.assert_array_equal(read(tmp_path / "signed.mrc")[0].image, pixels)
+    content = bytearray((tmp_path / "signed.mrc").read_bytes())
+    # IMOD, whose first flag says whether they are; and a file older than MRC2014.
+    for name, place, words in (
+        ("imod", 152, np.array([1146047817, 0], "<i4").tobytes()),
+        ("old", 108, bytes(4)),
+    ):
+        changed = content.copy()
+        changed[place : place + len(words)] = words
+        (tmp_path / f"{name}.mrc").write_bytes(changed)
+        np.testing.assert_array_equal(read(tmp_path / f"{name}.mrc")[0].image, pixels.view(np.uint8))
+
+
+def test_a_counting_camera_of_one_byte_keeps_its_counts(tmp_path):
+    """Neither an X-ray nor a dead column makes a picture of them."""
+    counts = np.random.default_rng(0).poisson(2.0, (3, 64, 64)).astype(np.uint8)
+    counts[1, 10, 10] = 200
+    counts[2, :, 30] = 0
+    save_mrc(tmp_path / "counts.mrc", counts.astype(np.int8))
+    assert [one.quantity for one in read(tmp_path / "counts.mrc")] == ["counts"] * 3
+    picture = np.random.default_rng(0).normal(120, 30, (64, 64)).clip(0, 255).astype(np.uint8)
+    write_tiff(tmp_path / "picture.tif", picture, 0.5)
+    assert read(tmp_path / "picture.tif")[0].quantity == "normalised"
+
+
+def test_unequal_pixels_keep_their_dose():
+    electrons = np.random.default_rng(0).poisson(8.0, (60, 80)).astype(np.float32)
+    source = Source(1, electrons.dtype, lambda _: electrons, electrons.size)
+    one = _micrograph(electrons, source, (0.2, 0.1), origin="x", frame=0)
+    assert one.sampling == 0.1
+    assert load_passport("counting").dose_of(one) == pytest.approx(8.0 / 0.02, rel=0.01)

@@ -14,7 +14,7 @@ from framedose.errors import SpecimenError
 from framedose.random import generator
 from framedose.specimen.assembly import build_specimen
 from framedose.specimen.config import SpecimenConfig
-from framedose.specimen.crystal import orientation
+from framedose.specimen.crystal import lattice_in_box, orientation
 from framedose.specimen.nanoparticle import LATTICES, nanoparticle, unit_cell
 from framedose.specimen.support import find_support, slab
 
@@ -236,3 +236,26 @@ def test_structures_that_cannot_be_used_are_refused(own, tmp_path):
     (tmp_path / "broken.xyz").write_text("not a structure")
     with pytest.raises(SpecimenError, match=r"broken.xyz cannot be read"):
         build(structures=str(tmp_path / "broken.xyz"), mask_elements=("Pd",))
+
+
+def test_a_support_has_all_its_atoms_wherever_a_file_puts_them(tmp_path):
+    unit = bulk("MgO", "rocksalt", a=4.21, cubic=True)
+    write(tmp_path / "inside.vasp", unit)
+    unit.positions += [13, -9, 21]
+    unit.positions[2] -= 3 * unit.cell[0]
+    write(tmp_path / "outside.vasp", unit)
+    counts = []
+    for name in ("inside", "outside"):
+        support = find_support(str(tmp_path / f"{name}.vasp"), None, (0, 0, 1), (1, 0, 0))
+        low, high = np.zeros(3), np.full(3, 30.0)
+        counts.append(len(lattice_in_box(support.unit, np.eye(3), low, high, np.full(3, 0.3))[0]))
+    assert counts[1] == pytest.approx(counts[0], rel=0.05)
+    assert counts[0] == pytest.approx(8 * (30 / 4.21) ** 3, rel=0.2)
+
+
+def test_a_structure_that_is_wider_than_the_view_is_refused(tmp_path):
+    write(tmp_path / "large.xyz", Octahedron("Au", 14, 4))
+    config = SpecimenConfig(structures=str(tmp_path / "large.xyz"), mask_elements=("Au",))
+    with pytest.raises(SpecimenError, match=r"is \d+\.\d Å wide, and the view 20\.0 Å: raise gpts"):
+        build_specimen(config, (20.0, 22.0), 60.0, generator(0))
+    build_specimen(config.model_copy(update={"whole": False}), (20.0, 22.0), 60.0, generator(0))

@@ -8,13 +8,13 @@ import pytest
 from framedose.config import Range
 from framedose.dataset.recipe import DatasetRecipe, Split, make_kinds
 from framedose.dataset.render import make_specimen
-from framedose.errors import ConfigurationError
+from framedose.errors import ConfigurationError, OutputExistsError
 from framedose.evaluation.summary import DoseGrid, EvaluationConfig
 from framedose.microscope.exit_wave import ExitWaveConfig
 from framedose.random import generator
 from framedose.specimen.assembly import build_specimen
 from framedose.specimen.config import SpecimenConfig
-from framedose.study.physics import physics_curves
+from framedose.study.physics import load_physics, physics_curves
 from framedose.study.physics_field import PhysicsConfig
 from framedose.study.series import evaluation_series
 from framedose.workers import in_turn
@@ -78,6 +78,7 @@ def test_the_result_is_written_and_made_from_the_same_numbers_again(computed):
     folder, result = computed
     content = json.loads((folder / "physics.json").read_text())
     assert content.pop("made_from")
+    assert content.pop("series")
     assert content == json.loads(result.model_dump_json())
     times = {path: path.stat().st_mtime_ns for path in folder.glob("*/*")}
     assert len(times) == 7
@@ -124,3 +125,17 @@ def test_settings_that_cannot_give_the_curves_are_refused(tmp_path):
     with pytest.raises(ConfigurationError, match=r"doses\.high"):
         physics_curves(RECIPE, SPLIT, EVALUATION, low, seed=1, folder=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_curves_of_another_series_are_refused(computed, tmp_path):
+    folder, result = computed
+    series = SPLIT.digest(RECIPE, 1)
+    assert load_physics(folder / "physics.json", series) == result
+    with pytest.raises(ConfigurationError, match="of another series"):
+        load_physics(folder / "physics.json", SPLIT.digest(RECIPE, 2))
+    with pytest.raises(OutputExistsError, match="curves of another series"):
+        physics_curves(RECIPE, SPLIT, EVALUATION, CONFIG, seed=2, folder=folder)
+    with pytest.raises(ConfigurationError, match="needs at least two, got 1"):
+        one = Split("test", make_kinds(1, 0, 0), 1)
+        config = CONFIG.model_copy(update={"null_frames": 99})
+        physics_curves(RECIPE, one, EVALUATION, config, seed=1, folder=tmp_path / "one")

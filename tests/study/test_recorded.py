@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from framedose.camera.noise import Camera
-from framedose.camera.passport import load_passport
+from framedose.camera.passport import Interval, load_passport
 from framedose.errors import CalibrationError, ConfigurationError, ImageError
 from framedose.micrograph import Micrograph
 from framedose.study.recorded import RecordedSeries, doses_of
@@ -87,10 +87,23 @@ def test_series_that_cannot_be_are_refused(frames, doses, message):
 
 
 def test_doses_come_from_the_file_or_from_the_gain():
-    passport = load_passport("oneview")
+    passport = load_passport("oneview").model_copy(update={"gain": Interval(value=1, low=1, high=1)})
     known = [frame(5.0, dose=dose) for dose in (10.0, 20.0)]
     assert doses_of(known, None, passport) == [10, 20]
     # A gain of 1: 5 electrons on 0.04 Å2, of which the readout makes 0.01.
     assert doses_of([frame(5.0)], None, passport) == [pytest.approx(4.99 / 0.04, rel=1e-6)]
     with pytest.raises(CalibrationError, match="series.tif, frame 0: its dose is not known"):
         doses_of([frame(5.0, quantity="normalised")], None, passport)
+
+
+def test_borders_of_a_drift_correction_are_cut_off_all_frames():
+    rng, frames = np.random.default_rng(0), []
+    for index, mean in enumerate((10.0, 40.0, 160.0)):
+        image = rng.poisson(mean, (40, 50)).astype(np.float32)
+        image[: 2 * index] = 0
+        image[:, 50 - index :] = 0
+        frames.append(Micrograph(image, 0.2))
+    found = series(frames, [1.0, 4.0, 16.0])
+    assert found.masks.shape == (1, 36, 48)
+    assert [found.images(index).min() > 0 for index in range(3)] == [True] * 3
+    np.testing.assert_array_equal(found.images(2)[0], frames[2].image[4:, :48])

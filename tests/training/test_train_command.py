@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from framedose.cli import main
@@ -238,3 +240,25 @@ def test_two_processes_train_as_one(dataset, tmp_path):
         assert np.allclose(curves[0][name], curves[1][name], rtol=1e-3)
     assert np.allclose(curves[0]["validation_f1"], curves[1]["validation_f1"], atol=0.02)
     assert main(["train", str(dataset), "--network", "unet", "--out", str(together), *SMALL]) == 0
+
+
+def test_a_checkpoint_goes_on_where_nothing_else_is(dataset, tmp_path, capsys):
+    assert train(dataset, tmp_path / "here") == 0
+    (tmp_path / "there").mkdir()
+    name = "unet.checkpoint.safetensors"
+    (tmp_path / "there" / name).write_bytes((tmp_path / "here" / name).read_bytes())
+    assert train(dataset, tmp_path / "there") == 0
+    both = [load_network(tmp_path / place / "unet.safetensors").metadata.weights_sha256 for place in ("here", "there")]
+    assert both[0] == both[1]
+
+
+def test_a_support_out_of_a_file_need_not_be_there_any_more(dataset, tmp_path, monkeypatch, capsys):
+    card = yaml.safe_load((dataset / "recipe" / "complete.yaml").read_text())
+    card["specimen"] |= {"support": "gone.cif", "support_zone_axis": [0, 0, 1], "support_plane": [1, 0, 0]}
+    copy = tmp_path / "data"
+    shutil.copytree(dataset, copy)
+    (copy / "recipe" / "complete.yaml").write_text(yaml.safe_dump(card))
+    assert train(copy, tmp_path / "out") == 0
+    # To make more of it, it must.
+    assert main(["simulate", str(copy / "recipe" / "complete.yaml"), "--out", str(tmp_path / "more")]) == 2
+    assert "there is no support 'gone.cif'" in capsys.readouterr().err

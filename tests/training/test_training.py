@@ -253,6 +253,7 @@ def test_a_step_learns_from_the_hardest_of_the_empty_images(half_empty, tmp_path
                 for kind, first in enumerate((batch.images, batch.labels))
             )
             with torch.no_grad():
+                # Without a particle the loss is that of what is taken for one.
                 losses = loss_of(network(normalise(candidates, 15)), truths)
             assert torch.equal(image, candidates[losses.argmax()])
             assert torch.equal(labels[place], truths[losses.argmax()])

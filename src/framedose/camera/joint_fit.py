@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import scipy.stats
 from scipy.optimize import brentq
 
@@ -39,6 +40,8 @@ _LEAST_SIGNAL = 5.0
 _BAD_FIT = 1e-4
 # By no more than this do doses scatter that belong to the frames.
 _GREATEST_SCATTER = 0.5
+# Standard errors by which a mean is certainly below another.
+_SURE = 5.0
 _SCATTER_ROUNDS = 3
 _FLAT = 1.5
 
@@ -175,6 +178,7 @@ def _dose_scatter(data: Data, theta: Floats) -> float | None:
     square = ((data.mean - mean) ** 2)[told]
     degrees = int(told.sum()) - 2
     if degrees < 1:
+        _refuse_falling(data, told)
         return None
 
     def excess(scatter: float) -> float:
@@ -185,12 +189,27 @@ def _dose_scatter(data: Data, theta: Floats) -> float | None:
     if excess(0) <= 0:
         return None
     if excess(_GREATEST_SCATTER) > 0:
-        counts = ", ".join(f"{one:.4g}" for one in data.mean[told])
-        raise ConfigurationError(
-            f"--dose: the means of the frames, {counts} counts, do not follow the doses that are given: give these in "
-            "the order of the files."
-        )
+        raise _not_followed(data, told)
     return float(brentq(excess, 0, _GREATEST_SCATTER))
+
+
+def _refuse_falling(data: Data, told: npt.NDArray[np.bool_]) -> None:
+    """Refuse two frames of which that of the higher dose is darker: a line goes through any two."""
+    if data.electrons is None or told.sum() != 2:
+        return
+    low, high = np.flatnonzero(told)[np.argsort(data.electrons[told], kind="stable")]
+    error = float(np.sqrt((data.power[:, 0] / data.pixels)[[low, high]].sum()))
+    differ = data.electrons[high] > (1 + _GREATEST_SCATTER) * data.electrons[low]
+    if differ and data.mean[low] - data.mean[high] > _SURE * error:
+        raise _not_followed(data, told)
+
+
+def _not_followed(data: Data, told: npt.NDArray[np.bool_]) -> ConfigurationError:
+    counts = ", ".join(f"{one:.4g}" for one in data.mean[told])
+    return ConfigurationError(
+        f"--dose: the means of the frames, {counts} counts, do not follow the doses that are given: give these in "
+        "the order of the files."
+    )
 
 
 def _slope_of_spectrum(spectra: Sequence[Spectrum]) -> float:

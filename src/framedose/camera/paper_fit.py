@@ -116,6 +116,7 @@ def fit_floors(electrons: Floats, floors: Floats) -> FloorFit:
 
     kept = np.clip(floors, 1e-6, 1 - 1e-6)
     start = float(np.median(np.log(kept**2 * electrons / (1 - kept**2))))
-    found, _ = curve_fit(model, electrons, floors, p0=[start], bounds=([-30], [30]))
+    # Of a camera without readout all floors are 0, and the fit ends at a bound.
+    found, _ = curve_fit(model, electrons, floors, p0=[np.clip(start, -29, 29)], bounds=([-30], [30]))
     residual, spread = floors - model(electrons, *found), floors - floors.mean()
     return FloorFit(float(np.exp(found[0])), 1 - float((residual**2).sum() / (spread**2).sum()))

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
-import numpy as np
 import yaml
 from pydantic import Field, model_validator
 
 from framedose.atomic import write_aside
-from framedose.camera.mtf import TransferCurve
+from framedose.camera.mtf import TransferCurve, mtf
 from framedose.camera.noise import Camera, CameraRanges
+from framedose.cleaning.borders import mean_of_data
 from framedose.config import Range, Settings, build, read_yaml
 from framedose.errors import CalibrationError, ConfigurationError
 from framedose.micrograph import Micrograph
@@ -73,6 +73,12 @@ class PassportMTF(Settings):
             if given is not None and given.low <= 0:
                 raise ValueError(f"{name}.low must be positive, got {given.low}")
         return self
+
+    def curve(self, frequency: Any) -> Any:
+        """Return the MTF at frequencies over the Nyquist frequency, any shape."""
+        if self.table is not None or self.c0 is None or self.c3 is None:
+            return cast(TransferCurve, self.table).at(frequency)
+        return mtf(frequency, self.c0.value, self.c3.value, self.floor)
 
 
 class Hardware(Settings):
@@ -191,11 +197,14 @@ class CameraPassport(Settings):
         return max(electrons, 0.0) / sampling**2
 
     def dose_of(self, micrograph: Micrograph) -> float | None:
-        """Return the dose of a micrograph [e/Å2], its own or by :meth:`dose` from its counts; None if neither tells."""
+        """Return the dose of a micrograph [e/Å2], its own or by :meth:`dose` from its counts; None if neither tells.
+
+        Borders without data (:mod:`framedose.cleaning.borders`) are left out of the mean.
+        """
         if micrograph.dose_per_area is not None or micrograph.quantity != "counts":
             return micrograph.dose_per_area
         # No dose is no estimate: an offset that is too high, or a frame without electrons.
-        return self.dose(float(micrograph.image.mean(dtype=np.float64)), micrograph.sampling) or None
+        return self.dose(mean_of_data(micrograph.image), micrograph.sampling) or None
 
     def _readout(self) -> Interval:
         if self.readout is None or (self.readout.quantity or "").endswith("(F N)"):

@@ -51,6 +51,11 @@ def data_window(image: Image) -> Slices:
     return whole if by_accident else (rows, columns)
 
 
+def mean_of_data(image: Image) -> float:
+    """Return the mean of an image (y, x) without its borders, in which no electron was counted."""
+    return float(image[data_window(image)].mean(dtype=np.float64))
+
+
 def mirrored(image: Image, window: Slices) -> Image:
     """Return an image (y, x) with the mirror image of its window in place of the borders, as networks see edges."""
     around = [(side.start, size - side.stop) for side, size in zip(window, image.shape, strict=True)]

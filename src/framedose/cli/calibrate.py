@@ -83,10 +83,12 @@ def calibrate(
     from framedose.files.recorded import Recorded, refuse_processed
     from framedose.provenance import file_digest
 
-    _check_out(out, (*files, *dark))
+    _check_out(out, [*files, *dark])
     if offset is not None and not math.isfinite(offset):
         raise ConfigurationError(f"--offset must be a number of counts, got {offset}.")
-    frames, dark_frames = Recorded(_read(files, sampling)), Recorded(_read(dark, sampling) if dark else [])
+    read = [_read(part, sampling) if part or part is files else [] for part in (files, dark)]
+    _check_out(out, [path for part in read for one in part for path in one.files])
+    frames, dark_frames = (Recorded(part) for part in read)
     flags = refuse_processed(frames, allow=allow_processed)
     result = measure(
         frames,
@@ -98,7 +100,8 @@ def calibrate(
         differences=differences,
         independent_mtf=None if mtf is None else _mtf(mtf),
     )
-    hashes = [{"file": path.name, "sha256": file_digest(path)} for path in (*files, *dark) if path.is_file()]
+    used = [path for part in read for one in part for path in one.files]
+    hashes = [{"file": path.name, "sha256": file_digest(path)} for path in used]
     hardware = Hardware(frame_time=frames.exposure)
     write_passport(out, issue_passport(result, camera=camera, frames=hashes, hardware=hardware, flags=flags))
     picture = out.with_suffix(_PICTURE)
@@ -111,17 +114,28 @@ def calibrate(
         print(f"framedose: warning: {flag}", file=sys.stderr)
 
 
-def _check_out(out: Path, inputs: tuple[Path, ...]) -> None:
-    """Refuse a passport that cannot be written, or that would with its picture take the place of an input."""
+def _check_out(out: Path, inputs: list[Path]) -> None:
+    """Refuse a passport that cannot be written, or that would with its picture take the place of an input.
+
+    A picture that is there without a passport beside it is somebody else's, too.
+    """
     if out.suffix == _PICTURE:
         raise ConfigurationError(f"--out {str(out)!r} is the picture's name, beside the passport: name a .yaml file.")
     if not out.absolute().parent.is_dir():
         raise ConfigurationError(f"--out {str(out)!r} lies in a folder that does not exist: make it first.")
     for path in inputs:
+        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise ConfigurationError(
+                f"--out {str(out)!r} lies in {path}, of which every picture is read as a frame: choose another --out."
+            )
         if path.resolve() in (out.resolve(), out.with_suffix(_PICTURE).resolve()):
             raise ConfigurationError(
                 f"--out {str(out)!r} would write over {path}, or its picture would: choose another --out."
             )
+    if out.with_suffix(_PICTURE).exists() and not out.exists():
+        raise ConfigurationError(
+            f"--out {str(out)!r}: its picture would write over {out.with_suffix(_PICTURE)}: choose another --out."
+        )
 
 
 def _read(files: tuple[Path, ...], sampling: float | None) -> list[Frames]:
@@ -150,5 +164,5 @@ def _doses(text: str | None, frames: Recorded) -> list[float] | None:
 def _mtf(name: str) -> Callable[[Floats], Floats]:
     from framedose.camera.passport import load_passport
 
-    curve: Callable[[Floats], Floats] = load_passport(name).simulated().mtf
+    curve: Callable[[Floats], Floats] = load_passport(name).mtf.curve
     return curve

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from framedose.errors import ConfigurationError
+from framedose.random import LARGEST_SEED
 
 if TYPE_CHECKING:
     from framedose.evaluation.summary import EvaluationConfig
@@ -109,7 +110,11 @@ def evaluate(
     # The doses are those of the series, so that a high dose beyond the usual ones is no mistake here.
     values |= {"high_dose": high_dose, "doses": {"low": 1e-3, "high": max(high_dose, 1e4)}}
     config = build(EvaluationConfig, values, where="options")
+    if seed < 0 or seed > LARGEST_SEED:
+        raise ConfigurationError(f"--seed must be a whole number from 0 to 2^63 - 1, got {seed}.")
     if labels is not None:
+        if baselines is not None or physics is not None:
+            raise ConfigurationError("--baselines and --physics go with a simulated series, and not with --labels.")
         _labelled(inputs, labels, network, sampling, rim, config, seed, out)
         return
     if len(inputs) == 1 and (inputs[0] / "images.zarr").exists():
@@ -124,12 +129,13 @@ def evaluate(
                 )
         if baselines is not None:
             predictors |= tuned_baselines(baselines, threshold=threshold)
-        allowed = None if physics is None else load_physics(physics)
+        allowed = None if physics is None else load_physics(physics, series.made_from)
         results = run(predictors, series, out, config=config, seed=seed, pixels_summed=recipe.binning, physics=allowed)
     else:
-        if baselines is not None:
+        if baselines is not None or physics is not None:
             raise ConfigurationError(
-                "--baselines goes with a simulated series, whose validation images they are tuned on."
+                "--baselines and --physics go with a simulated series: on its validation images the filters are tuned, "
+                "and the curves are of its structures."
             )
         recorded = read_series(inputs, sampling=sampling, doses=doses, camera=camera, seed=seed)
         predictors = load_predictors(network)

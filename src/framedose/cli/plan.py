@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from framedose.cli.settings import RecipeHeader, camera_settings, merged_recipes, parse_settings, refuse, split_header
 from framedose.config import build, merged, read_json, read_yaml
 from framedose.errors import ConfigurationError, FileFormatError
+from framedose.units import check_sampling
 
 if TYPE_CHECKING:
     from framedose.evaluation.plan import Need, Plan
@@ -28,6 +29,7 @@ _OPTIONS = (
     "seed",
     "out",
 )
+_OUT = Path("framedose-plan")
 
 
 def plan(
@@ -42,7 +44,7 @@ def plan(
     structures: int = 20,
     workers: int | None = None,
     seed: int | None = None,
-    out: Path = Path("framedose-plan"),
+    out: Path = _OUT,
 ) -> None:
     """Plan an experiment: exposure, frame rate and frames to sum for detection and for segmentation.
 
@@ -69,7 +71,7 @@ def plan(
     camera
         Passport of the camera, from "framedose calibrate", or a shipped one.
     sampling
-        Pixel size of the camera in Å.
+        Pixel size of the camera in Å. The frames are summed to about 0.3 Å, unless "binning" says otherwise.
     network
         best, unet, msdnet or a .safetensors file; may be given several times. All shipped networks by default.
     preset
@@ -98,10 +100,12 @@ def plan(
         if camera is not None:
             given = merged(given, {"camera": camera_settings(camera)})
         if sampling is not None:
+            check_sampling(sampling, "--sampling")
             given = merged(given, {"conditions": {"sampling": {"low": sampling, "high": sampling}}})
+            given = merged({"binning": _binning(sampling)}, given)
         header, values = split_header(given, preset, seed)
         folder = _evaluated(header, values, network, structures, workers, out)
-    elif changes or camera or sampling or network:
+    elif changes or camera or sampling or network or out != _OUT:
         raise ConfigurationError("The folder of an evaluation has its structures, camera and networks: give it alone.")
     results = folder / "results.json"
     if not results.is_file():
@@ -127,6 +131,11 @@ def plan(
         f"Assumed: the specimens, conditions and camera of the series in {folder} (its report says which), one readout "
         f"a frame, and no damage or motion within a frame. All numbers: {folder / 'plan.json'}"
     )
+
+
+def _binning(sampling: float) -> int:
+    """Return how many pixels a side of the camera are summed: to about 0.3 Å, which the shipped networks see."""
+    return 1 if sampling > 0.2 else 2 if sampling > 0.1 else 4
 
 
 def _evaluated(

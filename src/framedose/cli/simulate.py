@@ -110,6 +110,8 @@ def simulate(
     given = read_yaml(files[0], name="The recipe") if files else {}
     asked = merged({"camera": camera_settings(camera)} if camera else {}, changes)
     header, values = split_header(given, preset, seed)
+    if series is None and (particles, frames, empty) != (1, None, 2):
+        raise ConfigurationError("--particles, --frames and --empty are of a series: name it with --series.")
     part = _series(series, _recipe(header.preset, values), particles, frames, empty, asked) if series else None
     values = merged_recipes(values, asked)
     recipe = part[0] if part else _recipe(header.preset, values)

@@ -119,7 +119,7 @@ def _train(
     from framedose.study.training import TrainingData, train_network
 
     data = TrainingData.of(*folders)
-    if out.exists() and not (out.is_dir() and (list(out.glob("*.training.yaml")) or _is_empty(out))):
+    if out.exists() and not (out.is_dir() and (_is_trainings(out) or _is_empty(out))):
         raise OutputExistsError(
             f"The output folder {str(out)!r} exists and is not a training's. Choose another folder with --out."
         )
@@ -156,6 +156,11 @@ def _train(
         print(f"Weights: {out / network}.safetensors after {trained.steps} steps", end="")
         print(f", F1 on validation {scores[-1]:.3f}" if scores else "", end="")
         print("." if trained.finished else "; the same command goes on from there.")
+
+
+def _is_trainings(folder: Path) -> bool:
+    """Return whether a folder has a training's settings, or a checkpoint that was brought from elsewhere."""
+    return any(any(folder.glob(f"*.{kind}")) for kind in ("training.yaml", "checkpoint.safetensors"))
 
 
 def _is_empty(folder: Path) -> bool:

@@ -140,8 +140,8 @@ def _refuse_foreign(folder: Path, identity: str, device: Device) -> None:
         other, begun = True, device
     if other:
         raise OutputExistsError(
-            f"The output folder {str(folder)!r} holds a dataset of another recipe or seed. Choose another folder with "
-            "--out, or give the recipe that it was begun with, which is recipe/complete.yaml in it."
+            f"The output folder {str(folder)!r} holds a dataset of another recipe, seed or series. Choose another "
+            "folder with --out, or give the command that it was begun with; the recipe is recipe/complete.yaml in it."
         )
     if begun != device:
         raise OutputExistsError(

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from framedose.camera.noise import Camera, CameraRanges
 from framedose.camera.passport import load_passport
@@ -57,7 +57,7 @@ class DatasetRecipe(Settings):
         return load_passport(value).ranges() if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self, info: ValidationInfo) -> Self:
         if self.gpts % self.binning:
             raise ValueError(f"binning must divide gpts, got binning {self.binning} and gpts {self.gpts}")
         specimen = self.specimen
@@ -70,7 +70,8 @@ class DatasetRecipe(Settings):
                 f"{self.view[0]:.1f} Å in a cell of {self.extent:.1f} Å: lower it, or raise gpts"
             )
         known = self.exit_wave.displacement
-        if known and (missing := sorted(self._elements() - set(known))):
+        made = info.context is not None and info.context["made"]
+        if known and not made and (missing := sorted(self._elements() - set(known))):
             # A field whose atoms have none would stop the simulation hours later.
             raise ValueError(
                 f"exit_wave.displacement names no value for {', '.join(missing)}, which specimens of this recipe have: "
@@ -82,7 +83,7 @@ class DatasetRecipe(Settings):
         """Return the elements that fields may have; those of the user's own structures are known to their files."""
         specimen = self.specimen
         if specimen.structures is not None:
-            return set()
+            return {"C"} if specimen.film_share else set()
         support = specimen.crystal_support()
         elements = {specimen.element, *(set() if support is None else support.unit.symbols)}
         # A field with neither particle nor support has a film.

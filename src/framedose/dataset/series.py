@@ -34,6 +34,7 @@ _CONDITIONS = {
     "focal_spread": {"low": 5.0, "high": 6.0},
     "defocus": {"low": 48.0, "high": 50.0},
     "cs": {"low": 7e4, "high": 8e4},
+    **{name: {"low": 0.0, "high": 0.0} for name in ("astigmatism", "coma", "trefoil", "drift")},
 }
 _PAPERS = {
     "on_zone_share": 1.0,

@@ -87,9 +87,14 @@ def plan(
     """
     check_rates(dose_rate, camera_rate, budget)
     low, high = result.dose_converged_interval
-    half = result.dose_50_area
+    half, least = result.dose_50_area, result.curves.doses[0]
     converged = DoseLimit(
-        value=result.dose_converged, low=low, high=high, level=half.level, at_or_below=False, noise_only=half.noise_only
+        value=result.dose_converged,
+        low=low,
+        high=high,
+        level=half.level,
+        at_or_below=result.dose_converged == least,
+        noise_only=half.noise_only,
     )
     aims = {
         "the particle is detected": result.first_detection,

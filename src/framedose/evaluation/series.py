@@ -17,6 +17,10 @@ Predict = Callable[[Images, Floats], Images]
 """Frames (n, y, x) and their pixel sizes (n,) [Å/px] to the probability of particle in each pixel (n, y, x), 0..1."""
 
 
+# What rounding may add to a probability.
+_ROUNDED = 1e-3
+
+
 class Series(Protocol):
     """Frames of the same structures at rising dose, with the truth, and frames without a particle."""
 
@@ -65,7 +69,7 @@ def probabilities(predict: Predict, frames: Images, samplings: Floats, shape: tu
     Raises
     ------
     ImageError
-        If the frames do not have the ``shape`` (y, x) of the masks, or a probability is not finite.
+        If the frames do not have the ``shape`` (y, x) of the masks, or a probability does not lie within 0 and 1.
     """
     if not len(frames):
         return np.zeros((0, *shape), dtype=np.float32)
@@ -75,4 +79,9 @@ def probabilities(predict: Predict, frames: Images, samplings: Floats, shape: tu
         raise ImageError(f"{message}, {shape}, got {frames.shape} and {probability.shape}.")
     if not np.isfinite(probability).all():
         raise ImageError("The predicted probabilities must be finite; check the weights and the frames for NaN.")
+    low, high = float(probability.min()), float(probability.max())
+    if low < -_ROUNDED or high > 1 + _ROUNDED:
+        raise ImageError(
+            f"Probabilities must lie within 0 and 1, got {low:.3g} to {high:.3g}: give them, and not logits or percent."
+        )
     return probability

@@ -179,6 +179,12 @@ class NetworkResult(Result):
     """Scores against dose."""
 
 
+def suited(config: EvaluationConfig, doses: Floats) -> EvaluationConfig:
+    """Return the settings with doses of the scores that the series has: its three greatest where all lie below them."""
+    high = config.high_dose if doses[-1] >= config.high_dose else float(doses[max(0, doses.size - 3)])
+    return config.model_copy(update={"high_dose": high, "null_dose": min(config.null_dose, high)})
+
+
 def summarise(measured: Measured, config: EvaluationConfig, *, seed: int) -> NetworkResult:
     """Return scores, dose limits, null test and curves of one predictor.
 
@@ -189,10 +195,11 @@ def summarise(measured: Measured, config: EvaluationConfig, *, seed: int) -> Net
     measured
         From :func:`~framedose.evaluation.measure.measure`.
     config
-        Doses and levels.
+        Doses and levels; the doses as :func:`suited` has them.
     seed
         Of the bootstraps.
     """
+    config = suited(config, measured.doses)
     counts = measured.counts()
     doses, area = counts.doses, counts.area_ratio
     high, tested = doses >= config.high_dose, doses >= config.null_dose

@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter
 from framedose.camera.mtf import nyquist_frequencies
 from framedose.camera.noise import Camera
 from framedose.camera.passport import CameraPassport
+from framedose.cleaning.borders import data_window
 from framedose.errors import CalibrationError, ConfigurationError, ImageError
 from framedose.micrograph import Micrograph
 
@@ -219,6 +220,12 @@ def _refuse_processed(micrograph: Micrograph) -> None:
         raise ImageError(
             f"{micrograph.origin}: only a frame as the camera gave it can be titrated, but it is not raw: "
             f"{'; '.join(processed)}. Give the raw frame."
+        )
+    rows, columns = data_window(micrograph.image)
+    if micrograph.image[rows, columns].size < micrograph.image.size:
+        raise ImageError(
+            f"{micrograph.origin}: has borders without data, beyond rows {rows.start} to {rows.stop} and columns "
+            f"{columns.start} to {columns.stop}. Crop them away first."
         )
 
 

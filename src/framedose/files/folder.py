@@ -33,6 +33,13 @@ def open_folder(folder: Path, open_file: Callable[[Path], Frames]) -> Frames:
     files = sorted(_frame_files(folder), key=lambda path: _natural(path.relative_to(folder)))
     if not files:
         raise FileFormatError(f"{folder}: holds no file that framedose reads, name the files or another folder.")
+    names = {path.with_suffix(""): path for path in files}
+    twice = next((path for path in files if names[path.with_suffix("")] != path), None)
+    if twice is not None:
+        raise FileFormatError(
+            f"{folder}: holds {twice.name!r} and {names[twice.with_suffix('')].name!r}, one frame in two formats? Name "
+            "the files instead, or move one kind away."
+        )
     first: list[Micrograph] = []
     remedy = f"the frames of the folder {folder} must be alike. Name the files instead"
 

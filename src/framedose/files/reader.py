@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from framedose.cleaning.borders import mean_of_data
 from framedose.errors import FileFormatError, FramedoseError, ImageError
 from framedose.files.calibration import pixel_sides
 from framedose.files.folder import open_folder
@@ -52,7 +53,9 @@ _OPENERS: dict[str, Callable[[Path], Source]] = {
 }
 
 
-def read(path: str | Path, *, sampling: float | None = None, allow_unequal: bool = False) -> Frames:
+def read(
+    path: str | Path, *, sampling: float | None = None, allow_unequal: bool = False, allow_boolean: bool = False
+) -> Frames:
     """Open a micrograph, a stack, or a folder with one frame a file.
 
     DM3 and DM4, EMD, HyperSpy HDF5, MRC, SER and EMI, TIFF, TVIPS, PNG and npy. The frames are read when they are asked
@@ -69,6 +72,8 @@ def read(path: str | Path, *, sampling: float | None = None, allow_unequal: bool
     allow_unequal
         Resample pixels that are not square to the finer of their sides, which is then a flag of the frame, instead of
         refusing them.
+    allow_boolean
+        Read a boolean image, such as a label, as 0 and 1, instead of refusing it as no micrograph.
 
     Returns
     -------
@@ -96,20 +101,20 @@ def read(path: str | Path, *, sampling: float | None = None, allow_unequal: bool
     path = Path(path)
     if sampling is not None:
         check_sampling(sampling, "--sampling")
-    open_one = partial(_open_file, sampling=sampling, allow_unequal=allow_unequal)
+    open_one = partial(_open_file, sampling=sampling, allow_unequal=allow_unequal, allow_boolean=allow_boolean)
     return open_folder(path, open_one) if path.is_dir() else open_one(path)
 
 
-def _open_file(path: Path, *, sampling: float | None, allow_unequal: bool) -> Frames:
+def _open_file(path: Path, *, sampling: float | None, allow_unequal: bool, allow_boolean: bool) -> Frames:
     kind = file_kind(path)
     with _damage(path, kind):
         source = _OPENERS[kind](path)
     check_size(path, pixels=source.frames * source.pixels, at_a_time=source.pixels)
     if source.dtype.kind == "c":
         raise ImageError(f"{path}: the image is complex (a Fourier transform or a wave); give the real-space image.")
-    if source.dtype.kind == "b":
+    if source.dtype.kind == "b" and not allow_boolean:
         raise ImageError(f"{path}: the image is boolean (a mask); give the micrograph that it was made from.")
-    if source.dtype.kind not in "iuf":
+    if source.dtype.kind not in "biuf":
         raise ImageError(f"{path}: its values have the type {source.dtype}; give real numbers.")
     sides = pixel_sides(source.scale, sampling=sampling, allow_unequal=allow_unequal, origin=str(path))
 
@@ -173,16 +178,19 @@ def _micrograph(
         _refuse_lost_digits(pixels, origin=origin)
     flags = rawness_flags(pixels)
     # The colours of a palette have 16 bits, also where the picture has 8.
-    quantity, dose = "normalised" if source.dtype.itemsize == 1 and flags else "counts", None
+    is_picture = source.dtype.itemsize == 1 and any(flag.startswith("8-bit") for flag in flags)
+    quantity, dose = "normalised" if is_picture else "counts", None
     if source.scanned:
         flags += ("scanned: its file says that a probe recorded it point by point (STEM)",)
     if source.electrons is not None:
         gain, zero = source.electrons
         electrons = (image - np.float32(zero)) * np.float32(gain)
-        if electrons.mean() > 0:  # Otherwise the calibration is not one.
-            image, quantity, dose = electrons, "electrons", float(electrons.mean()) / (sides[0] * sides[1])
+        if (mean := mean_of_data(electrons)) > 0:  # Otherwise the calibration is not one.
+            image, quantity, dose = electrons, "electrons", mean / (sides[0] * sides[1])
     sampling = min(sides)
     if sides[0] != sides[1]:
         image, _ = resample(image, sides, sampling)
+        # As many electrons as before, on pixels that are smaller.
+        image *= np.float32(sampling**2 / (sides[0] * sides[1]))
         flags += (f"resampled: its pixels were {sides[0]:g} x {sides[1]:g} Å (y, x)",)
     return Micrograph(image, sampling, quantity, origin, frame, source.exposure, dose, flags)

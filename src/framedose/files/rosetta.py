@@ -5,6 +5,7 @@ We choose its reader ourselves, by the file's kind, so that none that would run 
 
 import logging
 import math
+import struct
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ _SPECTRA = ("EELS", "EDS_TEM", "EDS_SEM", "CL")
 _ELECTRONS = ("e-", "electron", "electrons")
 
 # Where a format keeps the exposure of a frame [s]; {index} is the number of the image in the file.
+# What the header of an MRC file says of its version, and IMOD of itself.
+_MRC_2014, _IMOD = 2014, 1146047817
 _EXPOSURES = (
     "metadata.Acquisition_instrument.TEM.Detector.Camera.exposure",
     "original_metadata.ObjectInfo.AcquireInfo.DwellTimePath",
@@ -99,6 +102,8 @@ def open_rosetta(path: Path, kind: str) -> Source:
         )
     if data.ndim == 3 and kind in _CHUNKED:
         data = _signals(path, kind, chunks=(1, -1, -1))[index]["data"]
+    if kind == "MRC" and data.dtype == np.uint8 and _is_signed(path):
+        data = data.view(np.int8)
     return Source(
         frames,
         np.dtype(np.uint8) if data.dtype.names else data.dtype,
@@ -177,6 +182,17 @@ def _has_no_cell(signal: Mapping[str, Any]) -> bool:
     return not all(int(signal["original_metadata"]["std_header"][key]) > 0 for key in ("MX", "MY"))
 
 
+def _is_signed(path: Path) -> bool:
+    """Return whether bytes (mode 0) are signed: in files of MRC2014, unless IMOD says otherwise; not in older ones.
+
+    The words of the header are those of www.ccpem.ac.uk/mrc_format/mrc2014.php and bio3d.colorado.edu/imod.
+    """
+    with path.open("rb") as file:
+        header = file.read(160)
+    (version,), (stamp, flags) = struct.unpack("<i", header[108:112]), struct.unpack("<iI", header[152:160])
+    return bool(flags & 1) if stamp == _IMOD else version // 10 == _MRC_2014
+
+
 def _exposure(signal: Mapping[str, Any], index: int) -> float | None:
     detector = _at(signal, _DETECTOR)
     for path in _EXPOSURES:
@@ -214,7 +230,8 @@ def _at(tree: Mapping[str, Any], path: str) -> Any:
 
 def _number(value: Any) -> float | None:
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        # An extended header of MRC has a value for each of 1024 frames.
+        number = float(np.ravel(value)[0])
+    except (TypeError, ValueError, IndexError):
         return None
     return number if math.isfinite(number) else None

@@ -153,5 +153,9 @@ def _micrograph(image: Micrograph | npt.NDArray[Any], *, sampling: float | None,
             raise ImageError(f"array: its values have the type {pixels.dtype}; give real numbers.")
         image = Micrograph(pixels.astype(np.float32), sampling)
     elif sampling is not None:
-        image = replace(image, sampling=sampling)
+        dose_before = image.dose_per_area
+        if dose_before is not None and image.quantity == "electrons":
+            # The electrons of a pixel stay, its area does not.
+            dose_before *= (image.sampling / sampling) ** 2
+        image = replace(image, sampling=sampling, dose_per_area=dose_before)
     return image if dose is None else replace(image, dose_per_area=dose)

@@ -19,8 +19,8 @@ Device = Literal["cpu", "cuda"]
 class ExitWaveConfig(Settings):
     """How exit waves are computed and stored."""
 
-    energy: float = Field(300e3, gt=0)
-    """Energy of the electrons [eV]."""
+    energy: float = Field(300e3, ge=1e4)
+    """Energy of the electrons [eV]: 300 keV is 300e3."""
     sampling: float = Field(0.09, gt=0, le=0.25)
     """Largest sampling of the multislice grid [Å/px]; its antialias limit is a third of the inverse."""
     slice_thickness: float = Field(1.0, gt=0, le=2.0)

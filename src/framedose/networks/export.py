@@ -22,7 +22,8 @@ _DESCRIPTION = """Probability of particle in HR-TEM images.
 images: (batch, 1, y, x), raw frames at a pixel size of the training, in any unit and on any scale, none constant or
 with NaN: the normalisation is a part of this network. Both sides must have minimum_size pixels or more.
 probability: (batch, 1, y, x), 0 to 1.
-sampling_low, sampling_high: pixel sizes of the training [Å/px]; the middle is the best one to resample images to.
+sampling_low, sampling_high: pixel sizes of the training [Å/px]; images are best resampled to resampled_to, or to the
+middle where there is none.
 dose_low, dose_high: doses of the training [e/Å2 and frame]."""
 
 

@@ -125,6 +125,11 @@ def _view_centre(
     top, bottom = hull.max(axis=0), hull.min(axis=0)
     if not whole:
         top = bottom = (top + bottom) / 2
+    if (top - bottom > width).any():
+        raise SpecimenError(
+            f"The particle is {(top - bottom).max():.1f} Å wide, and the view {width:.1f} Å: raise gpts, or set "
+            "specimen.whole to false."
+        )
     centre: npt.NDArray[np.float64] = rng.uniform(top - width / 2, bottom + width / 2)
     return centre
 

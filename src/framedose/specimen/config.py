@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Self
 
 from ase import Atoms
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from framedose.config import Range, Settings
 from framedose.specimen.crystal import Miller, orientation
@@ -100,7 +100,7 @@ class SpecimenConfig(Settings):
     """Least width of the view over the largest width of the first particle, where it must be whole."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self, info: ValidationInfo) -> Self:
         for name in ("thickness", "gap", "film"):
             if getattr(self, name).low <= 0:
                 raise ValueError(f"{name}.low must be positive, got {getattr(self, name).low}")
@@ -121,7 +121,9 @@ class SpecimenConfig(Settings):
         if self.twinned_share and lattice_of(self.element, self.lattice) != "fcc":
             raise ValueError(f"twinned_share needs an fcc metal, {self.element} is none: set it to 0")
         orientation(self.unit_cell(), self.crystal().zone, self.crystal().interface)
-        if (support := self.crystal_support()) and self.powder_share:
+        # Of a dataset that is made already, the file of a support may lie elsewhere.
+        made = info.context is not None and info.context["made"]
+        if not made and (support := self.crystal_support()) and self.powder_share:
             support.shape()
         return self
 

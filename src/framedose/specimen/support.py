@@ -122,6 +122,8 @@ def _crystal_file(name: str, lattice_constant: float | None) -> Atoms:
         raise ValueError(f"the support {name!r} has no periodic cell in three dimensions")
     if lattice_constant is not None:
         unit.set_cell(unit.cell * (lattice_constant / unit.cell.lengths()[0]), scale_atoms=True)
+    # Files may have atoms outside of their cell.
+    unit.wrap()
     return unit
 
 

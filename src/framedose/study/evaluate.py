@@ -10,15 +10,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from framedose.atomic import locked, sweep, write_json
 from framedose.config import says
 from framedose.errors import ConfigurationError
 from framedose.evaluation.compare import Comparison, compare
 from framedose.evaluation.measure import Measured, measure
 from framedose.evaluation.series import Predict, Series
-from framedose.evaluation.summary import EvaluationConfig, NetworkResult, summarise
+from framedose.evaluation.summary import EvaluationConfig, NetworkResult, suited, summarise
 from framedose.networks.weights import SHIPPED
 from framedose.provenance import versions
 from framedose.study.claim import claim
@@ -97,8 +95,9 @@ def evaluate(
     ImageError
         If the series cannot be evaluated.
     """
-    folder, config = Path(out), _suited(config or EvaluationConfig(), series.doses)
-    claim(folder / CARD, {"made_by": versions()}, whose="an evaluation's")
+    folder, config = Path(out), suited(config or EvaluationConfig(), series.doses)
+    clash = "the evaluation of another series. Choose another folder with --out."
+    claim(folder / CARD, {"made_by": versions(), "digest": series.made_from}, whose="an evaluation's", clash=clash)
     with locked(folder):
         sweep(folder)
         start = time.perf_counter()
@@ -185,9 +184,3 @@ def measured_once(
             measure(predict, series, threshold=threshold, label=f"evaluation {name}").save(path)
             write_json(card, known)
     return Measured.load(path)
-
-
-def _suited(config: EvaluationConfig, doses: np.ndarray) -> EvaluationConfig:
-    """Return the settings with doses of the scores that the series has: its three greatest where they lie beyond it."""
-    high = min(config.high_dose, float(doses[max(0, doses.size - 3)]))
-    return config.model_copy(update={"high_dose": high, "null_dose": min(config.null_dose, high)})

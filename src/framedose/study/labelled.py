@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from framedose.cleaning.cleaned import cleaned
 from framedose.errors import ConfigurationError, ConstantImageError, ImageError
 from framedose.evaluation.limits import percentile_interval, resampled_means
 from framedose.evaluation.objects import boundary_error, false_objects, particles_found
+from framedose.evaluation.series import probabilities
 from framedose.files import read
 from framedose.inference.rim import ATOM_RADIUS, check_rim
 from framedose.inference.tables import write_rows
@@ -129,17 +131,18 @@ def evaluate_labelled(
         if stems.count(path.stem) > 1:
             raise ConfigurationError(f"{path}: another image is called {path.stem!r} too: score them apart.")
     pairs = [(path, label_of(path, labels)) for path in images]
-    frames = [read(path, sampling=sampling)[0] for path, _ in pairs]
+    frames = [_only(path, sampling) for path, _ in pairs]
     truths = [_truth(label, frame) for (_, label), frame in zip(pairs, frames, strict=True)]
     rows: list[LabelledImage] = []
     for (path, _), frame, truth in progress(
         list(zip(pairs, frames, truths, strict=True)), total=len(pairs), label="labelled images"
     ):
         seen, sizes = cleaned(frame.image), np.array([frame.sampling])
-        masks = {
-            name: (predictor.predict(seen.image[None], sizes, rim=rim)[0] >= np.float32(threshold)) & ~seen.hidden
-            for name, predictor in predictors.items()
-        }
+        masks = {}
+        for name, predictor in predictors.items():
+            predict = partial(predictor.predict, rim=rim)
+            (probability,) = probabilities(predict, seen.image[None], sizes, frame.image.shape)
+            masks[name] = (probability >= np.float32(threshold)) & ~seen.hidden
         _draw(out / f"{path.stem}.png", frame, truth, masks)
         rows += [_row(name, path.name, mask, truth, frame.sampling) for name, mask in masks.items()]
     means = {name: _means([row for row in rows if row.network == name], level, resamples, seed) for name in predictors}
@@ -157,12 +160,19 @@ def evaluate_labelled(
     return means
 
 
+def _only(path: Path, sampling: float | None, *, allow_boolean: bool = False) -> Micrograph:
+    frames = read(path, sampling=sampling, allow_boolean=allow_boolean)
+    if len(frames) != 1:
+        raise ImageError(f"{path}: holds {len(frames)} frames; give one image and one label a file.")
+    return frames[0]
+
+
 def _truth(label: Path, frame: Micrograph) -> npt.NDArray[np.bool_]:
     try:
-        truth = np.asarray(read(label, sampling=frame.sampling)[0].image) > 0
+        truth = np.asarray(_only(label, frame.sampling, allow_boolean=True).image != 0)
     except ConstantImageError as constant:
         # A label of nothing, or of all.
-        truth = np.full(frame.image.shape, constant.value > 0)
+        truth = np.full(frame.image.shape, constant.value != 0)
     if truth.shape != frame.image.shape:
         raise ImageError(f"{label}: a label must have the shape of its image, {frame.image.shape}, got {truth.shape}.")
     return truth

@@ -14,11 +14,15 @@ from framedose.evaluation.counts import SeriesCounts
 from framedose.evaluation.limits import Result, dose_limit
 from framedose.evaluation.physics.limits import Detection, KnownSignal, detection
 from framedose.evaluation.summary import EvaluationConfig, MaskScores, mask_scores
+from framedose.provenance import versions
 from framedose.random import generator
+from framedose.study.claim import claim
 from framedose.study.physics_field import FieldTask, PhysicsConfig
 from framedose.workers import Runner, in_turn
 
 _PATCHES_RIGHT = 0.95
+# Says whose the folder of the curves is.
+CARD = "series.json"
 
 
 class PhysicsResult(Result):
@@ -84,6 +88,8 @@ def physics_curves(
             f"evaluation, got {config.doses.high:g}: raise it."
         )
     structures = split.kinds.count("particle")
+    if structures < 2:
+        raise ConfigurationError(f"An interval over particles needs at least two, got {structures}: make more.")
     null = structures * (config.null_frames + 1)
     if null * config.false_share < 1 - 1e-9:
         raise ConfigurationError(
@@ -92,6 +98,9 @@ def physics_curves(
         )
     threshold = evaluation.threshold
     made_from = digest([config.digest(), split.digest(recipe, seed), structures, threshold, seed])
+    series = split.digest(recipe, seed)
+    clash = "the curves of another series. Choose another folder with --out."
+    claim(folder / CARD, {"made_by": versions(), "digest": series}, whose="the physics of a series", clash=clash)
     kept = folder / made_from[:16]
     kept.mkdir(parents=True, exist_ok=True)
     with locked(folder):
@@ -102,24 +111,34 @@ def physics_curves(
         paths = [task.score_path(index) for index in range(structures)]
         fields = [read_json(path) for path in paths]
         result = _pooled(fields, evaluation, config, recipe.image_size**2, seed)
-        write_json(folder / "physics.json", {"made_from": made_from, **result.model_dump()})
+        write_json(folder / "physics.json", {"made_from": made_from, "series": series, **result.model_dump()})
     return result
 
 
-def load_physics(path: Path) -> PhysicsResult:
-    """Read a ``physics.json``.
+def load_physics(path: Path, series: str) -> PhysicsResult:
+    """Read a ``physics.json`` of the series of that hash.
 
     Raises
     ------
     FileFormatError
         If it is none.
+    ConfigurationError
+        If it is of another series.
     """
     try:
         content = read_json(path)
-        return PhysicsResult.model_validate({key: value for key, value in content.items() if key != "made_from"})
+        of = content.pop("series", None)
+        result = PhysicsResult.model_validate({key: value for key, value in content.items() if key != "made_from"})
     except (OSError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FileFormatError(f"{str(path)!r} is no physics.json of framedose physics: {reason}") from error
+    # Files of before did not say it.
+    if of not in (None, series):
+        raise ConfigurationError(
+            f"--physics {str(path)!r} is of another series than is evaluated: compute it on this one with framedose "
+            "physics."
+        )
+    return result
 
 
 def _missing(run: Runner, make: Callable[[int], None], path: Callable[[int], Path], count: int, label: str) -> None:

@@ -187,6 +187,8 @@ def _function(module: str, function: str) -> Predictor:
         ) from error
     finally:
         sys.path.remove("")
+    if not callable(found):
+        raise ConfigurationError(f"--network {module}:{function} is no function, but a {type(found).__name__}.")
     source = getattr(loaded, "__file__", None)
     # Another function of the same file is another predictor.
     return Predictor(function, found, None, digest([function, file_digest(Path(source)) if source else ""]))

@@ -8,6 +8,7 @@ import numpy as np
 
 from framedose.camera.noise import Camera, detect
 from framedose.camera.passport import CameraPassport, load_passport
+from framedose.cleaning.borders import data_window
 from framedose.cleaning.cleaned import cleaned
 from framedose.config import digest
 from framedose.errors import CalibrationError, ConfigurationError, ImageError
@@ -26,6 +27,7 @@ _VACUUM = 4
 class RecordedSeries:
     """Frames of one specimen at rising dose (an ``evaluation.series.Series``).
 
+    What has no data in some frame, the borders that a drift correction leaves, is cut off all of them.
     The truth is what a predictor sees in the last frames (the paper's pseudo ground truth); areas are shares of that.
     No camera records vacuum at every dose along the way: the null test is on vacuum drawn by the camera's own model.
 
@@ -67,11 +69,12 @@ class RecordedSeries:
                 f"{counts.max()} frames have the dose {values[counts.argmax()]:g} e/Å2: give one frame of each dose."
             )
         order = np.argsort(doses)
-        self._frames = [cleaned(frames[index].image).image for index in order]
+        window = _common_window(frames)
+        self._frames = [cleaned(frames[index].image[window]).image for index in order]
         self.made_from = made_from
         self.sampling, self._camera, self._seed = first.sampling, camera, seed
         self.doses = np.asarray(doses, dtype=np.float64)[order]
-        self.masks = np.zeros((1, *first.image.shape), dtype=bool)
+        self.masks = np.zeros((1, *self._frames[0].shape), dtype=bool)
 
     def with_truth(self, predict: Predict, *, frames: int, threshold: float) -> "RecordedSeries":
         """Return the series with the mask that a predictor sees on average in its last ``frames`` as truth.
@@ -119,6 +122,22 @@ class RecordedSeries:
     def support(self, dose_index: int) -> Images:
         """Return frames of bare support: none."""
         return np.empty((0, *self.masks.shape[1:]), dtype=np.float32)
+
+
+def _common_window(frames: Sequence[Micrograph]) -> tuple[slice, slice]:
+    """Return the rows and columns that have data in all frames: a drift correction leaves borders of many widths."""
+    windows = [data_window(frame.image) for frame in frames]
+    rows, columns = (
+        slice(max(side.start for side in sides), min(side.stop for side in sides))
+        for sides in zip(*windows, strict=True)
+    )
+    for side, size in zip((rows, columns), frames[0].image.shape, strict=True):
+        if side.stop - side.start < size / 2:
+            raise ImageError(
+                f"{frames[0].origin}: less than half of the frames is common to all, their borders without data lie on "
+                "different sides. Leave out those that drifted most."
+            )
+    return rows, columns
 
 
 def read_series(

@@ -74,7 +74,9 @@ class TrainingData:
                 f"{str(folder)!r} is no dataset, it has no recipe/complete.yaml that can be read: make one with "
                 "framedose simulate."
             ) from error
-        return cls(folder, build(DatasetRecipe, values, where=str(card)), seed, tuple(cls.of(other) for other in more))
+        # The files that its specimens came from need not be here.
+        recipe = build(DatasetRecipe, values, where=str(card), context={"made": True})
+        return cls(folder, recipe, seed, tuple(cls.of(other) for other in more))
 
     @property
     def parts(self) -> "tuple[TrainingData, ...]":
@@ -180,6 +182,8 @@ def train_network(
     if start_from is not None:
         _check_start(start_from, network, config.resample_to, data)
     images = data.images(config, network.classes)
+    # Before the training: what is missing for it is missing now.
+    noise_fall = data.noise_fall(resample_to=config.resample_to)
     curves_record, picture = CurvesRecord(out, name), out / f"{name}.curves.png"
 
     def record(curves: Curves) -> None:
@@ -220,7 +224,7 @@ def train_network(
             sampling=data.sampling(),
             resampled_to=config.resample_to,
             dose=data.drawn("dose"),
-            noise_fall=data.noise_fall(resample_to=config.resample_to),
+            noise_fall=noise_fall,
             energy=data.recipe.exit_wave.energy,
             defocus=with_same_rings(
                 [part.recipe.conditions.defocus for part in data.parts],

@@ -34,8 +34,8 @@ class TrainingConfig(Settings):
     disturb: Disturbances = Disturbances()
     """What is added to the training images that the simulation has not."""
     hardest: int = Field(1, ge=1)
-    """Fields that are drawn in place of one without a particle; the network learns from the one with the largest loss,
-    the one of which it takes most for particle."""
+    """Fields that are drawn in place of one without a particle; the network learns from the one of which it takes most
+    for particle (the largest mean of -log(1 - p), which is the loss of a network of one class)."""
     particle_weight: float = Field(1.0, gt=0)
     """How much more a pixel of the particle counts in the loss than any other; above 1 the masks of one threshold are
     larger, and the probability is no share of particle any more."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from framedose.config import digest
@@ -25,7 +26,7 @@ from framedose.progress import progress
 from framedose.training.batches import Batch, Images, batches, validation_batches
 from framedose.training.checkpoint import State
 from framedose.training.config import TrainingConfig
-from framedose.training.objective import loss_of, scores_of
+from framedose.training.objective import PARTICLE, loss_of, scores_of
 from framedose.training.processes import readers, start_fabric
 from framedose.training.record import new_curves
 from framedose.training.speed import choose_fastest, kept_from_vanishing, synchronise
@@ -160,7 +161,9 @@ class _Run:
             modules["best"] = copy.deepcopy(bare)
         first = None if start_from is None else start_from.metadata.weights_sha256
         made_from = [images.made_from, validation.made_from, seed, first]
-        run = digest([network_config.model_dump(), config.model_dump(), *made_from])
+        # A setting that came later does not stop what was begun before it.
+        asked = {name: value for name, value in config.model_dump().items() if (name, value) != ("hardest", 1)}
+        run = digest([network_config.model_dump(), asked, *made_from])
         self.state = State(modules, optimizer, run, 0, new_curves())
         part, parts = fabric.global_rank, fabric.world_size
         if isinstance(bare, UNet) and fabric.device.type == "cuda":
@@ -207,7 +210,7 @@ class _Run:
 
     @torch.no_grad()
     def _hardest(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return images and labels of a batch, each with the rival in its place that has a larger loss than it."""
+        """Return images and labels of a batch, each with the rival in its place that has more of a particle."""
         network, device = self.state.modules["network"], self._fabric.device
         images, labels = batch.images.to(device), batch.labels.to(device)
         network.eval()
@@ -216,7 +219,8 @@ class _Run:
             drawn, truth = torch.cat([images[place, None], others]), torch.cat([labels[place, None], truths])
             with self._fabric.autocast():
                 logits = torch.cat([network(normalise(image[None], self._window)).float() for image in drawn])
-            hardest = loss_of(logits, truth).argmax()
+            # With one class, the loss of an image without a particle.
+            hardest = F.softplus(_particle_logit(logits)).mean(dim=(1, 2)).argmax()
             images[place], labels[place] = drawn[hardest], truth[hardest]
         network.train()
         return images, labels
@@ -291,6 +295,14 @@ class _Run:
         network = copy.deepcopy(best or self._validated()).cpu()
         network.eval()
         return network  # type: ignore[return-value]
+
+
+def _particle_logit(logits: Tensor) -> Tensor:
+    """Return the logarithm of the odds of particle, shape (n, y, x), of logits (n, classes, y, x)."""
+    if logits.shape[1] == 1:
+        return logits[:, 0]
+    others = [kind for kind in range(logits.shape[1]) if kind != PARTICLE]
+    return logits[:, PARTICLE] - torch.logsumexp(logits[:, others], dim=1)
 
 
 def _started(network: Network, config: UNetConfig | MSDNetConfig, seed: int) -> Network:

@@ -16,8 +16,9 @@ _READERS = 16
 def start_fabric(config: TrainingConfig) -> Fabric:
     """Return the Fabric of this training.
 
-    Under ``torchrun`` every process takes its part of each batch and gradients are averaged, so that a step is the same
-    as in one process but for rounding; the norms of a U-net with ``norm="batch"`` are then those of a part.
+    Under ``torchrun`` every process takes its part of each batch and gradients are averaged. A step on stored images of
+    one dataset at their own pixels is the same as in one process but for rounding (windows, crops and new noise are
+    drawn by each process); the norms of a U-net with ``norm="batch"`` are then those of a part.
 
     Raises
     ------

@@ -105,6 +105,8 @@ class SegmentBox(QGroupBox):
             if layer not in self._results:
                 raise ConfigurationError("Nothing to export: segment a frame first.")
             made, shown = self._results[layer]
+            if sampling_of(layer) != made.sampling:
+                raise ConfigurationError(_outdated(made.sampling, sampling_of(layer)))
             settings = {"dose": made.dose, "camera": None if made.camera is None else made.camera.camera}
             work = export(shown.stored, out, threshold=self.threshold.value(), settings=settings)
             self._tasks.start(work, label="exporting", total=len(shown.stored.indices))
@@ -116,6 +118,10 @@ class SegmentBox(QGroupBox):
             self.said.setText("")
             return
         index, stored = self._micrograph.frame, shown.stored
+        layer = self._micrograph.layer
+        if sampling_of(layer) != stored.sampling:
+            self.said.setText(f"! {_outdated(stored.sampling, sampling_of(layer))}")
+            return
         if index not in stored.indices:
             self.said.setText(f"frame {index}: not segmented yet")
             return
@@ -188,6 +194,10 @@ class SegmentBox(QGroupBox):
     def _enable(self, busy: bool) -> None:
         for one in (self.frame_button, self.series_button, self.export_button):
             one.setEnabled(not busy)
+
+
+def _outdated(before: float, now: float) -> str:
+    return f"Segmented at {before:g} Å/px, and the pixel size is {now:g} Å/px now: segment again."
 
 
 def _segmented(
