@@ -104,6 +104,11 @@ def test_a_frame_without_scale(viewer, panel, weights, finished, said, tmp_path)
     box.threshold.setValue(0.99)
     panel.micrograph.sampling.setValue(0.29)
     assert viewer.layers["bare mask"].scale.tolist() == pytest.approx([0.029, 0.029])
+    # Areas and files would be of the other pixel size.
+    assert box.said.text() == "! Segmented at 0.3 Å/px, and the pixel size is 0.29 Å/px now: segment again."
+    box.export(tmp_path / "outdated")
+    assert "segment again" in said()[-1]
+    assert not (tmp_path / "outdated").exists()
     box.network.addItem("nosuch")
     box.network.setCurrentText("nosuch")
     box.frame_button.click()

@@ -75,9 +75,9 @@ def evaluate(
     split
         Which series of the folder: test, replica or ramp.
     sampling
-        Pixel size of the micrographs in Å per pixel, where the files have none.
+        Pixel size of the micrographs in Å per pixel, in place of the files'.
     doses
-        CSV with a column "dose" in e/Å2 and a line for each micrograph, where the files do not know it.
+        CSV with a column "dose" in e/Å2 and a line for each micrograph, in place of the files'.
     camera
         Passport of the camera that the micrographs were taken with: tells doses from counts, and draws the vacuum of
         the null test.

@@ -83,7 +83,7 @@ def plan(
     seed
         Seed of the simulation; 0 if neither this nor the recipe says so.
     out
-        Folder for the simulated series and its evaluation: new, or this plan's own.
+        Folder for the simulated series, its evaluation and plan: new, or this plan's own.
     """
     from framedose.atomic import write_json
     from framedose.evaluation.plan import check_rates

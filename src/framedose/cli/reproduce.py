@@ -45,11 +45,11 @@ def reproduce(
     series
         Folder or file of real micrographs of one particle at rising dose, shown beside the simulated series.
     doses
-        CSV with a column "dose" in e/Å2 and a line for each of these micrographs, where the files do not know it.
+        CSV with a column "dose" in e/Å2 and a line for each of these micrographs, in place of the files'.
     camera
         Passport of the camera of these micrographs.
     sampling
-        Their pixel size in Å per pixel, where the files have none.
+        Their pixel size in Å per pixel, in place of the files'.
     seed
         Seed of everything random.
     workers

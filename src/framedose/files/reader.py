@@ -1,5 +1,6 @@
 """One reader for micrographs: a file or a folder in, calibrated frames out, or a reason why not."""
 
+import glob
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -123,7 +124,9 @@ def _open_file(path: Path, *, sampling: float | None, allow_unequal: bool, allow
             pixels = source.load(index)
         return _micrograph(_grey(pixels, origin=str(path)), source, sides, origin=str(path), frame=index)
 
-    return Frames(path, [path], range(source.frames), load)
+    # An .emi points to the .ser files beside it, which hold the pixels.
+    files = [path, *sorted(path.parent.glob(f"{glob.escape(path.stem)}_*.ser"))] if kind == "EMI" else [path]
+    return Frames(path, files, range(source.frames), load)
 
 
 @contextmanager

@@ -92,12 +92,12 @@ def learning_figure(workshop: Workshop, folder: Path) -> Values:
 
 def sizes_figure(workshop: Workshop, folder: Path) -> Values:
     """SOI.5: F1 on training and validation images against the structures trained on; bars are standard deviations."""
-    data = workshop.dataset()
-    parts = {name: ImageSet(data.folder / IMAGES, name) for name in ("train", "validation")}
     structures = workshop.scale.study.dataset.structures
     values: Values = {}
     for size in workshop.scale.training_sizes:
         trained = Trained("msdnet", structures=None if size == structures else size)
+        folder_of = workshop.dataset(structures=trained.structures).folder / IMAGES
+        parts = {name: ImageSet(folder_of, name) for name in ("train", "validation")}
         scores = {name: _scores(workshop.predict(trained), images, workshop) for name, images in parts.items()}
         values[str(size)] = {
             name: {"f1": float(f1.mean()), "standard_deviation": float(f1.std()), "images": len(f1)}

@@ -12,7 +12,7 @@ from framedose.errors import SpecimenError
 from framedose.specimen.amorphous import amorphous
 from framedose.specimen.config import SpecimenConfig
 from framedose.specimen.mask import hull_area, projected_hull
-from framedose.specimen.structure import draw_structure
+from framedose.specimen.structure import draw_structure, has_outline
 
 Kind = Literal["particle", "support"]
 # Free space before and behind the atoms along the beam, where their potential dies out [Å].
@@ -104,7 +104,7 @@ def build_specimen(
             part.set_tags(tag)
     atoms = sum((*supports, *particles) if kind == "particle" else supports, Atoms())
     hulls = [projected_hull(particle.positions) for particle in particles] if kind == "particle" else []
-    film = config.film.draw(rng) if rng.random() < config.film_share or not len(atoms) else 0.0
+    film = config.film.draw(rng) if rng.random() < config.film_share or not _inside(atoms, extent).any() else 0.0
     if film:
         carbon = _carbon_film(film, config.film_density, extent, atoms, rng)
         supports.append(carbon)
@@ -114,7 +114,7 @@ def build_specimen(
         "particles": float(len(hulls)),
         "mask_area": sum(hull_area(hull) for hull in hulls),
     }
-    support_hulls = tuple(projected_hull(part.positions) for part in supports if len(part) >= 3)
+    support_hulls = tuple(projected_hull(part.positions) for part in supports if has_outline(part))
     return Specimen(_in_cell(atoms, extent), tuple(hulls), support_hulls, drawn)
 
 
@@ -148,9 +148,15 @@ def _carbon_film(thickness: float, density: float, extent: float, atoms: Atoms, 
     return Atoms(f"C{len(positions)}", positions=positions)
 
 
+def _inside(atoms: Atoms, extent: float) -> npt.NDArray[np.bool_]:
+    inside: npt.NDArray[np.bool_] = (
+        (atoms.positions[:, :2] >= _SEAM) & (atoms.positions[:, :2] <= extent - _SEAM)
+    ).all(axis=1)
+    return inside
+
+
 def _in_cell(atoms: Atoms, extent: float) -> Atoms:
-    inside = ((atoms.positions[:, :2] >= _SEAM) & (atoms.positions[:, :2] <= extent - _SEAM)).all(axis=1)
-    atoms = atoms[inside]
+    atoms = atoms[_inside(atoms, extent)]
     bottom, top = atoms.positions[:, 2].min(), atoms.positions[:, 2].max()
     atoms.positions[:, 2] += _VACUUM - bottom
     atoms.set_cell([extent, extent, top - bottom + 2 * _VACUUM])

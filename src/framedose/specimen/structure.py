@@ -168,6 +168,8 @@ def _own(config: SpecimenConfig, rng: np.random.Generator) -> tuple[list[Atoms],
         raise SpecimenError(f"structures: no file matches {config.structures!r}; give the path of a structure file.")
     path = paths[int(rng.integers(len(paths)))]
     atoms = _structure_file(path).copy()
+    if (atoms.numbers == 0).any():
+        raise SpecimenError(f"{path}: holds atoms of no element (X), which cannot be imaged: take them out.")
     chosen = np.isin(atoms.symbols, config.mask_elements)
     if config.mask_indices:
         if max(config.mask_indices) >= len(atoms) or min(config.mask_indices) < 0:
@@ -189,15 +191,17 @@ def _own(config: SpecimenConfig, rng: np.random.Generator) -> tuple[list[Atoms],
     outlined: list[Atoms] = []
     alone: list[Atoms] = []
     for particle in particles:
-        if _has_outline(particle):
+        if has_outline(particle):
             outlined.append(particle)
         else:
             alone += (particle[i : i + 1] for i in range(len(particle)))
     return (outlined, [atoms[~chosen], *alone]) if outlined else ([metal], [atoms[~chosen]])
 
 
-def _has_outline(particle: Atoms) -> bool:
+def has_outline(particle: Atoms) -> bool:
     """Return whether the atoms of a group do not lie on one line."""
+    if len(particle) < 3:
+        return False
     return bool(np.linalg.matrix_rank(particle.positions - particle.positions.mean(axis=0), tol=0.1) > 1)
 
 

@@ -109,7 +109,8 @@ def headline(name: str, result: NetworkResult) -> str:
     if result.dose_converged is None:
         second = "Its area converges at no tested dose."
     else:
-        second = f"Its area has converged at {number(result.dose_converged)}\u00a0e/Å²."
+        where = "at or below" if result.dose_converged == result.curves.doses[0] else "at"
+        second = f"Its area has converged {where} {number(result.dose_converged)}\u00a0e/Å²."
     false = {"vacuum": result.vacuum_false_area_max, "bare support": result.support_false_area_max or 0.0}
     much = [f"{_percent(share)} of {where}" for where, share in false.items() if share > _MUCH]
     third = f" But it calls up to {' and '.join(much)} particle: its area is no evidence of one." if much else ""
