@@ -3,8 +3,9 @@
 Frames of 11.5 nm, 768 x 768 pixels of 0.15 Å, of cameras drawn over the widths of the preset ``general``: together as
 many pixels of the networks as 92 images of its series have. Even: the mean over all frames, at each dose. Uneven, at
 one dose: five times as bright on one side as on the other; the edge of the beam through the frame, with a hundredth of
-the light beyond; a beam stop. Printed is the share of the pixels [%] at the thresholds 0.5 and 0.9; the last line is
-JSON.
+the light beyond; a beam stop. And, at two doses, another edge or stop in each frame, drawn as those of the training
+are (``training.disturb.dark_share``). Printed is the share of the pixels [%] at the thresholds 0.5 and 0.9; the last
+line is JSON.
 
     python benchmarks/vacuum.py
 """
@@ -21,10 +22,12 @@ from framedose.networks.weights import SHIPPED
 from framedose.progress import progress
 from framedose.random import generator
 from framedose.study.predictors import load_predictor
+from framedose.training.disturb import partly_dark
 
 SIDE, SAMPLING = 768, 0.15
 DOSES = (10, 30, 100, 300, 1000, 10_000)
 UNEVEN_DOSE = 1000
+DRAWN, DRAWN_DOSES = "drawn edges and stops", (30, 1000)
 THRESHOLDS = (0.5, 0.9)
 # Blur of the edges of beam and stop [px].
 SOFT = 6.0
@@ -45,6 +48,11 @@ def lights() -> dict[str, Light]:
     }
 
 
+def drawn_light(index: int) -> Light:
+    """Return the illumination (y, x) of a frame of which a part is dark."""
+    return partly_dark((SIDE, SIDE), generator(0, "vacuum light", index))
+
+
 def frame(light: Light, dose: int, index: int) -> Light:
     """Return a frame as a camera sees it."""
     rng = generator(0, "vacuum", index)
@@ -62,9 +70,12 @@ def main() -> None:
     networks = [load_predictor(name) for name in arguments.network]
     lit = lights()
     cases = [("even", dose) for dose in DOSES] + [(kind, UNEVEN_DOSE) for kind in lit if kind != "even"]
+    cases += [(DRAWN, dose) for dose in DRAWN_DOSES]
     result: dict[str, dict[str, list[float]]] = {network.name: {} for network in networks}
     for kind, dose in progress(cases, total=len(cases), label="vacuum"):
-        frames = [frame(lit[kind], dose, index) for index in range(arguments.frames)]
+        frames = [
+            frame(drawn_light(index) if kind == DRAWN else lit[kind], dose, index) for index in range(arguments.frames)
+        ]
         for network in networks:
             seen = np.stack([network.predict(one[None], np.array([SAMPLING]))[0] for one in frames])
             shares = [round(100 * float((seen >= at).mean()), 3) for at in THRESHOLDS]

@@ -86,9 +86,10 @@ def calibrate(
     _check_out(out, [*files, *dark])
     if offset is not None and not math.isfinite(offset):
         raise ConfigurationError(f"--offset must be a number of counts, got {offset}.")
-    read = [_read(part, sampling) if part or part is files else [] for part in (files, dark)]
-    _check_out(out, [path for part in read for one in part for path in one.files])
-    frames, dark_frames = (Recorded(part) for part in read)
+    light, without = _read(files, sampling), _read(dark, sampling) if dark else []
+    used = [path for one in (*light, *without) for path in one.files]
+    _check_out(out, used)
+    frames, dark_frames = Recorded(light), Recorded(without)
     flags = refuse_processed(frames, allow=allow_processed)
     result = measure(
         frames,
@@ -100,7 +101,6 @@ def calibrate(
         differences=differences,
         independent_mtf=None if mtf is None else _mtf(mtf),
     )
-    used = [path for part in read for one in part for path in one.files]
     hashes = [{"file": path.name, "sha256": file_digest(path)} for path in used]
     hardware = Hardware(frame_time=frames.exposure)
     write_passport(out, issue_passport(result, camera=camera, frames=hashes, hardware=hardware, flags=flags))

@@ -33,9 +33,10 @@ _CHUNKED, _WHOLE = ("DM", "MRC"), ("TIA",)
 _SPECTRA = ("EELS", "EDS_TEM", "EDS_SEM", "CL")
 _ELECTRONS = ("e-", "electron", "electrons")
 
-# Where a format keeps the exposure of a frame [s]; {index} is the number of the image in the file.
 # What the header of an MRC file says of its version, and IMOD of itself.
 _MRC_2014, _IMOD = 2014, 1146047817
+
+# Where a format keeps the exposure of a frame [s]; {index} is the number of the image in the file.
 _EXPOSURES = (
     "metadata.Acquisition_instrument.TEM.Detector.Camera.exposure",
     "original_metadata.ObjectInfo.AcquireInfo.DwellTimePath",

@@ -57,7 +57,7 @@ def disturbed(image: Tensor, label: Tensor, settings: Disturbances, rng: np.rand
         pixels = pixels + strength * pixels.std() / surface.std() * surface
     image = pixels[0, 0]
     if rng.random() < settings.dark_share:
-        light = torch.from_numpy(_light(image.shape, rng)).to(image.device)
+        light = torch.from_numpy(partly_dark(image.shape, rng)).to(image.device)
         noise = torch.from_numpy(rng.normal(size=image.shape).astype(np.float32)).to(image.device)
         image = darkened(image, light, noise)
         label = label.masked_fill(light < _DARK, 0)
@@ -74,7 +74,7 @@ def darkened(image: Tensor, light: Tensor, noise: Tensor) -> Tensor:
     return light * image + (light * (1 - light) * variance).sqrt() * noise
 
 
-def _light(shape: torch.Size, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def partly_dark(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Return the share of the light (y, x): all on one side of a straight edge, or on both of a stop."""
     side = max(shape)
     y, x = (np.arange(pixels) - pixels / 2 for pixels in shape)
