@@ -33,7 +33,7 @@ def noise(*shape, seed=0):
 
 
 def grey(path, *shape, seed=0):
-    Image.fromarray(noise(*shape, seed=seed).astype(np.uint8)).save(path)
+    Image.fromarray((1.5 * noise(*shape, seed=seed)).astype(np.uint8)).save(path)
 
 
 def write_camera(gain=2):

@@ -129,7 +129,7 @@ def test_another_recipe_or_seed_in_the_folder_is_refused(dataset):
         lambda: make_waves(dataset / "waves.zarr", TINY, 1, TRAIN, specimens, serial),
         lambda: make_images(*paths, TINY, 1, TRAIN, specimens, serial),
     ):
-        with pytest.raises(OutputExistsError, match="of another recipe, seed or series"):
+        with pytest.raises(OutputExistsError, match="of another recipe or seed"):
             make_again()
 
 

@@ -25,6 +25,8 @@ _LEAST_SIDE = 96
 _PILED_SHARE, _PILED_PIXELS, _PILED_RATIO = 1e-4, 10, 2.0
 # 8 bits are in use when the values span half of their steps.
 _SPAN_8_BIT = 128
+# Pixels that an X-ray may light up.
+_HIT = 3
 # Denominators of means over 2 frames, 2 x 2 pixels, and so on.
 _DENOMINATORS = (2, 3, 4, 5, 6, 8, 9, 10, 16, 25, 36, 49, 64)
 # Deviations of the mean of a line from its neighbours, in robust standard deviations of all lines.
@@ -85,7 +87,7 @@ def _eight_bit(values: Pixels, *, whole_bytes: bool) -> str:
         return ""
     if whole_bytes:
         # An X-ray or two on a counting camera's few counts are no picture.
-        few = min(_PILED_PIXELS, values.size) - 1
+        few = min(max(_HIT, int(_PILED_SHARE * values.size)), values.size - 1)
         least, most = np.partition(values.ravel(), [few, -few - 1])[[few, -few - 1]]
         used = max(most, most - least) >= _SPAN_8_BIT
     elif step == 1:
