@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
 
 from framedose.errors import ConfigurationError, FileFormatError
@@ -153,6 +153,11 @@ def says(path: str | Path, content: Any) -> bool:
         return bool(read_json(path) == content)
     except (OSError, FileFormatError):
         return False
+
+
+def is_made(info: ValidationInfo) -> bool:
+    """Return whether settings are read of something that is made already, by :func:`build` with that context."""
+    return info.context is not None and bool(info.context["made"])
 
 
 def build(model: type[M], values: Any, *, where: str, context: Mapping[str, Any] | None = None) -> M:

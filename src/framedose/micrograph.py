@@ -50,10 +50,11 @@ class Micrograph:
     flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if np.asarray(self.image).dtype.kind not in "iufb":
-            raise ImageError(f"{self.origin}: its values have the type {self.image.dtype}; give real numbers.")
+        pixels = np.asarray(self.image)
+        if pixels.dtype.kind not in "iufb":
+            raise ImageError(f"{self.origin}: its values have the type {pixels.dtype}; give real numbers.")
         with np.errstate(over="ignore"):  # Too large for float32 becomes infinity, which is refused.
-            object.__setattr__(self, "image", np.asarray(self.image, dtype=np.float32))
+            object.__setattr__(self, "image", pixels.astype(np.float32, copy=False))
         if self.image.ndim != 2:
             raise ImageError(f"{self.origin}: a frame must have shape (y, x), got shape {self.image.shape}.")
         if not np.isfinite(self.image).all():

@@ -4,8 +4,16 @@ import hashlib
 
 import numpy as np
 
+from framedose.errors import ConfigurationError
+
 LARGEST_SEED = 2**63 - 1
 """What PyTorch takes too."""
+
+
+def check_seed(seed: int) -> None:
+    """Raise ConfigurationError unless ``--seed`` is one that everything takes."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ConfigurationError(f"--seed must be a whole number from 0 to 2^63 - 1, got {seed}.")
 
 
 def generator(seed: int, *keys: str | int) -> np.random.Generator:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from framedose.errors import ConfigurationError
-from framedose.random import LARGEST_SEED
+from framedose.random import check_seed
 
 if TYPE_CHECKING:
     from framedose.evaluation.summary import EvaluationConfig
@@ -110,8 +110,7 @@ def evaluate(
     # The doses are those of the series, so that a high dose beyond the usual ones is no mistake here.
     values |= {"high_dose": high_dose, "doses": {"low": 1e-3, "high": max(high_dose, 1e4)}}
     config = build(EvaluationConfig, values, where="options")
-    if seed < 0 or seed > LARGEST_SEED:
-        raise ConfigurationError(f"--seed must be a whole number from 0 to 2^63 - 1, got {seed}.")
+    check_seed(seed)
     if labels is not None:
         if baselines is not None or physics is not None:
             raise ConfigurationError("--baselines and --physics go with a simulated series, and not with --labels.")

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from framedose.cli.settings import parse_settings
 from framedose.config import merged, read_yaml
 from framedose.errors import ConfigurationError, FramedoseError, OutputExistsError, WeightsError
-from framedose.random import LARGEST_SEED
+from framedose.random import check_seed
 
 if TYPE_CHECKING:
     from framedose.networks.weights import LoadedNetwork
@@ -88,8 +88,7 @@ def train(
         return
     if not folders:
         raise ConfigurationError("framedose train needs the folder of a dataset; framedose simulate makes one.")
-    if not 0 <= seed <= LARGEST_SEED:
-        raise ConfigurationError(f"--seed must be a whole number from 0 to 2^63 - 1, got {seed}.")
+    check_seed(seed)
     if max_minutes is not None and max_minutes <= 0:
         raise ConfigurationError(f"--max-minutes must be positive, got {max_minutes}.")
     _train([Path(folder) for folder in folders], network, out, chosen, seed, start, max_minutes)

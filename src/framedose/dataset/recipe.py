@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from framedose.camera.noise import Camera, CameraRanges
 from framedose.camera.passport import load_passport
-from framedose.config import Range, Settings, digest
+from framedose.config import Range, Settings, digest, is_made
 from framedose.kinds import FieldKind
 from framedose.microscope.conditions import ConditionRanges, Conditions
 from framedose.microscope.exit_wave import ExitWaveConfig
@@ -70,8 +70,7 @@ class DatasetRecipe(Settings):
                 f"{self.view[0]:.1f} Å in a cell of {self.extent:.1f} Å: lower it, or raise gpts"
             )
         known = self.exit_wave.displacement
-        made = info.context is not None and info.context["made"]
-        if known and not made and (missing := sorted(self._elements() - set(known))):
+        if known and not is_made(info) and (missing := sorted(self._elements() - set(known))):
             # A field whose atoms have none would stop the simulation hours later.
             raise ValueError(
                 f"exit_wave.displacement names no value for {', '.join(missing)}, which specimens of this recipe have: "

@@ -6,7 +6,7 @@ from typing import Self
 from ase import Atoms
 from pydantic import Field, ValidationInfo, model_validator
 
-from framedose.config import Range, Settings
+from framedose.config import Range, Settings, is_made
 from framedose.specimen.crystal import Miller, orientation
 from framedose.specimen.nanoparticle import LATTICES, Lattice, lattice_of, unit_cell
 from framedose.specimen.support import Support, find_support
@@ -122,8 +122,7 @@ class SpecimenConfig(Settings):
             raise ValueError(f"twinned_share needs an fcc metal, {self.element} is none: set it to 0")
         orientation(self.unit_cell(), self.crystal().zone, self.crystal().interface)
         # Of a dataset that is made already, the file of a support may lie elsewhere.
-        made = info.context is not None and info.context["made"]
-        if not made and (support := self.crystal_support()) and self.powder_share:
+        if not is_made(info) and (support := self.crystal_support()) and self.powder_share:
             support.shape()
         return self
 
