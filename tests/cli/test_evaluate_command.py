@@ -342,6 +342,9 @@ def test_foreign_folders_and_series_are_refused(here, evaluated, capsys):
     assert "is not an evaluation's" in capsys.readouterr().err
     assert main(["compare", "out/spread.measured.npz", "doses.csv"]) == 2
     assert "no NAME.measured.npz" in capsys.readouterr().err
+    files = [f"out/{name}.measured.npz" for name in ("spread", "eager one")]
+    assert main(["compare", *files, "--seed", "-1"]) == 2
+    assert "--seed must be a whole number" in capsys.readouterr().err
     card = here / "out" / "eager one.measured.json"
     (here / "other").mkdir(exist_ok=True)
     (here / "other" / "eager one.measured.npz").write_bytes((here / "out" / "eager one.measured.npz").read_bytes())

@@ -171,6 +171,17 @@ class TestResults:
         assert float(row["dose_per_area"]) == pytest.approx((100 - 2) / 2 / 0.3**2, rel=0.01)
         assert "oneview" in fails(capsys, "segment", "a.tif", "--camera", "no such camera", "--out", "other")
 
+    def test_a_passport_that_tells_no_dose_is_said(self, here, weights, capsys):
+        write_tiff(here / "a.tif", noise(60, 45), 0.3)
+        assert main(["segment", "a.tif", "--network", weights, "--camera", "oneview"]) == 0
+        assert "tells none: it has no gain of its own" in capsys.readouterr().err
+        with open("framedose-segment/segmentation.csv", encoding="utf-8") as file:
+            (row,) = csv.DictReader(file)
+        assert row["dose_per_area"] == ""
+        assert "no dose" in row["warning"]
+        assert main(["segment", "a.tif", "--network", weights, "--camera", "oneview", "--dose", "9", "--out", "b"]) == 0
+        assert "no dose" not in capsys.readouterr().err
+
     def test_pixel_size_of_each_file(self, here, weights):
         write_tiff(here / "a.tif", noise(40, 50), 0.3)
         write_tiff(here / "b.tif", noise(40, 50), 0.2)

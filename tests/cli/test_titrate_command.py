@@ -167,6 +167,7 @@ class TestFailures:
             (["--doses", "10,10.0"], ["--doses", "differ"]),
             (["--doses", "10,300"], ["at most a tenth", "got 300"]),
             (["--threshold", "1.5"], ["--threshold", "1.5"]),
+            (["--seed", "-1"], ["--seed", "got -1"]),
             (["--dose", "-5"], ["--dose", "-5"]),
             (["--camera", "none"], ["none", "oneview"]),
             (["--network", "resnet"], ["unet, msdnet"]),

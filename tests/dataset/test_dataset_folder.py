@@ -1,6 +1,7 @@
 """A whole dataset in its folder: the same bits however it is made, and no harm from what cannot be made."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from framedose import workers as workers_module
 from framedose.config import merged
 from framedose.dataset.folder import make_dataset
 from framedose.dataset.generate import Shard
+from framedose.dataset.series import named_series
 from framedose.dataset.store import ImageSet
 from framedose.errors import ConfigurationError, OutputExistsError, SimulationError
 from framedose.workers import workers
@@ -159,6 +161,13 @@ def test_another_dataset_or_anything_else_in_the_folder_is_left_alone(finished, 
     with pytest.raises(OutputExistsError, match="is not a dataset's"):
         make_dataset(tiny_recipe, 7, tmp_path, here)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_the_folder_of_a_series_says_what_it_was_asked_for(tiny_recipe, tmp_path):
+    part = named_series("test", tiny_recipe, structures=2, frames=2, supports=1, vacuum=1)
+    make_dataset(tiny_recipe, 7, tmp_path, here, shard=Shard(4, 4), series=part)
+    fields = json.loads((tmp_path / "recipe" / "made_with.json").read_text())["fields"]
+    assert fields == {"test": {"particle": 2, "support": 1, "vacuum": 1, "images": 2, "doses": list(part[1].doses)}}
 
 
 def test_a_dataset_keeps_to_one_kind_of_device(finished, tiny_recipe, tmp_path, monkeypatch):

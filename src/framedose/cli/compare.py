@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from framedose.errors import ConfigurationError, FileFormatError
+from framedose.random import check_seed
 
 
 def compare(
@@ -72,6 +73,7 @@ def compare(
     if cards[0]["series"] != cards[1]["series"]:
         raise ConfigurationError(f"{first} and {second} were measured on different series: evaluate both on one.")
     config = build(EvaluationConfig, {"threshold": threshold, "level": level, "resamples": resamples}, where="options")
+    check_seed(seed)
     one, other = (Measured.load(path) for path in (first, second))
     result = run(one, other, config, seed=seed, names=(names[0], names[1]), false_area=false_area, precision=precision)
     print(result.verdict)

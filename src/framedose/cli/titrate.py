@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framedose.errors import ConfigurationError
+from framedose.random import check_seed
 
 if TYPE_CHECKING:
     from framedose.study.titrate import TitratedFrame
@@ -66,6 +67,7 @@ def titrate(
     """
     from framedose.study.titrate import NOT_MODELLED, SELF_CONSISTENCY, titrate_file
 
+    check_seed(seed)
     rows = titrate_file(
         file,
         camera=camera,

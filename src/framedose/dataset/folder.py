@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
@@ -80,7 +81,7 @@ def make_dataset(
     # Before anything is written: a recipe that no specimen fits leaves no folder behind.
     make_specimen(parts[0][0], seed, splits[0], 0)
     with _clear_disk_errors(folder):
-        _claim(folder, identity, parts[0][0], seed, device, given or {})
+        _claim(folder, identity, parts, seed, device, given or {})
         with locked(folder, f".lock-{shard.number}-of-{shard.of}"):
             if any(_missing(folder, split, shard) for split in splits):
                 with workers() as run:
@@ -151,18 +152,25 @@ def _refuse_foreign(folder: Path, identity: str, device: Device) -> None:
 
 
 def _claim(
-    folder: Path, identity: str, recipe: DatasetRecipe, seed: int, device: Device, given: Mapping[str, Any]
+    folder: Path, identity: str, parts: Sequence[Part], seed: int, device: Device, given: Mapping[str, Any]
 ) -> None:
     """Make the folder this dataset's; of several processes at the same time, the first one decides whose it is."""
     if not (folder / "recipe").exists():
         with folder_aside(folder / "recipe") as aside:
-            complete = {"seed": seed, **recipe.model_dump(mode="json")}
+            complete = {"seed": seed, **parts[0][0].model_dump(mode="json")}
             for name, content in (("given", dict(given)), ("complete", complete)):
                 text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
                 (aside / f"{name}.yaml").write_text(text, encoding="utf-8")
-            card = {"digest": identity, "device": device, "versions": versions()}
+            fields = {split.name: _fields(split) for _, split in parts}
+            card = {"digest": identity, "device": device, "fields": fields, "versions": versions()}
             write_json(aside / "made_with.json", card)
     _refuse_foreign(folder, identity, device)
+
+
+def _fields(split: Split) -> dict[str, Any]:
+    """Return what a part holds, of which a recipe says nothing where the part is a series."""
+    counted: dict[str, Any] = dict(Counter(split.kinds))
+    return counted | {"images": split.images, "doses": split.doses}
 
 
 @contextmanager

@@ -60,7 +60,14 @@ def check_frame(task: FrameTask) -> None:
 def segment_frame(task: FrameTask) -> None:
     """Segment a frame and keep what was seen."""
     job, micrograph = task.job, _micrograph(task)
-    task.kept.keep(micrograph, segment(micrograph, _network(job), threshold=job.threshold, rim=job.rim))
+    seen = segment(micrograph, _network(job), threshold=job.threshold, rim=job.rim)
+    if job.camera is not None and micrograph.dose_per_area is None:
+        silent = (
+            f"no dose: the passport of {job.camera.camera!r} tells none: it has no gain of its own, or "
+            "the frame is not in counts, or holds no electrons"
+        )
+        seen = replace(seen, warnings=(*seen.warnings, silent))
+    task.kept.keep(micrograph, seen)
 
 
 def dosed(micrograph: Micrograph, dose: float | None, camera: CameraPassport | None) -> Micrograph:
