@@ -167,11 +167,29 @@ train unet-crystals unet five.safetensors fields2 fields2 supported3 dim nulls2 
     heaps "${singly[@]}" --training.disturb.dark_share 0.05 --training.steps 11000 --training.learning_rate 3e-4 \
     --training.validate_every 5500 --seed 4
 
+# From the mean of that and the one before: of fields without a particle the hardest of several, and more bare supports.
+once crystals.safetensors framedose weights average five.safetensors unet-crystals/unet.safetensors
+papers bare2 --seed 90 --structures 120 --validation_structures 1 --image_epochs 8 --support_share 1 --vacuum_share 0.5 \
+    --conditions.dose.high 3e4
+leaning bare3 --seed 91 --structures 60 --validation_structures 1 --image_epochs 8 --support_share 1 --vacuum_share 1 --gpts 400 \
+    --specimen.free_share 0 --specimen.film_share 0.15 --specimen.plan_view_share 0.15 --specimen.thickness.low 10 \
+    --specimen.thickness.high 140 --specimen.lean.high 40 --specimen.grain_share 0.2
+hardest=("${singly[@]}" --training.disturb.dark_share 0.08 --training.hardest 6 --training.learning_rate 3e-4)
+mixed=(fields2 fields2 fields2 supported3 dim dim nulls2 uncorrected rutile wedges wedges crystals crystals heaps bare2 bare3)
+train unet-hardest unet crystals.safetensors "${mixed[@]}" "${hardest[@]}" --training.steps 6500 --seed 5
+
+# Plan views and thick supports again, from two seeds.
+for seed in 7 8; do
+    train "unet-hardest-$seed" unet unet-hardest/unet.safetensors "${mixed[@]}" plates plates deep deep "${hardest[@]}" \
+        --training.steps 10000 --training.validate_every 5000 --seed "$seed"
+done
+
 # What ships: means of these and those before.
-once unet-mean.safetensors framedose weights average five.safetensors unet-crystals/unet.safetensors
-once unet.safetensors framedose weights turn unet-mean.safetensors fields2 --turns 1
+once unet-mean.safetensors framedose weights average unet-hardest-7/unet.safetensors unet-hardest-8/unet.safetensors
+once one.safetensors framedose weights turn unet-mean.safetensors fields2 --turns 1
+once unet.safetensors framedose weights sharpen one.safetensors fields2 --gain 2.7 --middle 0.4
 once turned.safetensors framedose weights turn unet-mean.safetensors fields2 --turns 2
-once best.safetensors framedose weights sharpen turned.safetensors fields2 --gain 2 --middle 0.5
+once best.safetensors framedose weights sharpen turned.safetensors fields2 --gain 6 --middle 0.168
 once msdnet-both.safetensors framedose weights average msdnet-supports/msdnet.safetensors msdnet-fields/msdnet.safetensors
 once msdnet-turned.safetensors framedose weights turn msdnet-both.safetensors fields2 --turns 2
 once msdnet.safetensors framedose weights sharpen msdnet-turned.safetensors fields2 --gain 2 --middle 0.5
