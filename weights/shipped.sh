@@ -189,7 +189,7 @@ once unet-mean.safetensors framedose weights average unet-hardest-7/unet.safeten
 once one.safetensors framedose weights turn unet-mean.safetensors fields2 --turns 1
 once unet.safetensors framedose weights sharpen one.safetensors fields2 --gain 2.7 --middle 0.4
 once turned.safetensors framedose weights turn unet-mean.safetensors fields2 --turns 2
-once best.safetensors framedose weights sharpen turned.safetensors fields2 --gain 6 --middle 0.168
+once best.safetensors framedose weights sharpen turned.safetensors fields2 --gain 3.5 --middle 0.134
 once msdnet-both.safetensors framedose weights average msdnet-supports/msdnet.safetensors msdnet-fields/msdnet.safetensors
 once msdnet-turned.safetensors framedose weights turn msdnet-both.safetensors fields2 --turns 2
 once msdnet.safetensors framedose weights sharpen msdnet-turned.safetensors fields2 --gain 2 --middle 0.5

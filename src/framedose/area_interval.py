@@ -72,8 +72,8 @@ def area_interval(
         raise ImageError(f"An area interval of {level:.0%} needs at least {least_frames(level)} frames, got {count}.")
     needed = np.sort([_needed(frame.ravel(), int(mask.sum())) for frame, mask in zip(probability, masks, strict=True)])
     upper = expit(needed[math.ceil((count + 1) * level - 1e-9) - 1])
-    # More than logit and expit may be rounded by, so that no frame is left out.
-    upper = min(1.0, float(upper) + 4 * np.finfo(np.float64).eps)
+    # The next number of single precision: the least one at which rounding leaves no frame out.
+    upper = min(1.0, float(np.nextafter(np.float32(upper), np.float32(2))))
     return AreaInterval(level=level, upper=upper, frames=count)
 
 
