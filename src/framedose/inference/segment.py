@@ -122,7 +122,8 @@ def segmentation_of(
     probability, warnings = prediction.probability, prediction.warnings
     mask = probability >= threshold
     if not mask.any():
-        highest = f"the highest probability is {probability.max():.2g}"
+        most = probability.max()
+        highest = f"the highest probability is {f'{most:.2g}' if most >= 1e-3 else 'below 0.001'}"
         warnings += (
             f"empty mask: no pixel reaches threshold {threshold:g} ({highest}); no particle, or too few electrons",
         )
