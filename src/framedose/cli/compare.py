@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from framedose.errors import ConfigurationError, FileFormatError
-from framedose.random import check_seed
 
 
 def compare(
@@ -60,6 +59,7 @@ def compare(
     from framedose.evaluation.compare import compare as run
     from framedose.evaluation.measure import Measured
     from framedose.evaluation.summary import EvaluationConfig
+    from framedose.random import check_seed
 
     names = tuple(path.name.removesuffix(".measured.npz") for path in (first, second))
     cards = []

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from framedose.errors import ConfigurationError
-from framedose.random import check_seed
 
 if TYPE_CHECKING:
     from framedose.evaluation.summary import EvaluationConfig
@@ -96,6 +95,7 @@ def evaluate(
     """
     from framedose.config import build
     from framedose.evaluation.summary import EvaluationConfig, NetworkResult
+    from framedose.random import check_seed
     from framedose.study.evaluate import evaluate as run
     from framedose.study.evaluate import load_predictors
     from framedose.study.physics import load_physics

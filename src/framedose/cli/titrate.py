@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framedose.errors import ConfigurationError
-from framedose.random import check_seed
 
 if TYPE_CHECKING:
     from framedose.study.titrate import TitratedFrame
@@ -65,6 +64,7 @@ def titrate(
     out
         Folder for the results. It must not exist, or be empty.
     """
+    from framedose.random import check_seed
     from framedose.study.titrate import NOT_MODELLED, SELF_CONSISTENCY, titrate_file
 
     check_seed(seed)

@@ -169,8 +169,7 @@ def _claim(
 
 def _fields(split: Split) -> dict[str, Any]:
     """Return what a part holds, of which a recipe says nothing where the part is a series."""
-    counted: dict[str, Any] = dict(Counter(split.kinds))
-    return counted | {"images": split.images, "doses": split.doses}
+    return {**Counter(split.kinds), "images": split.images, "doses": split.doses}
 
 
 @contextmanager

@@ -123,9 +123,10 @@ def segmentation_of(
     mask = probability >= threshold
     if not mask.any():
         most = probability.max()
-        highest = f"the highest probability is {f'{most:.2g}' if most >= 1e-3 else 'below 0.001'}"
+        highest = f"{most:.2g}" if most >= 1e-3 else "below 0.001"
         warnings += (
-            f"empty mask: no pixel reaches threshold {threshold:g} ({highest}); no particle, or too few electrons",
+            f"empty mask: no pixel reaches threshold {threshold:g} (the highest probability is {highest}); "
+            "no particle, or too few electrons",
         )
     pixel = (sampling / 10) ** 2
     known = network.metadata.area_interval
