@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from framedose import segment_files
+from framedose.camera.passport import load_passport
 from framedose.files import read
 
 pytest.importorskip("napari", reason="needs the extra napari")
@@ -125,6 +126,15 @@ def test_a_frame_without_scale(viewer, panel, weights, finished, said, tmp_path)
     assert box.shown is None
     assert not box.said.text()
     assert not len(viewer.layers)
+
+
+def test_a_passport_that_tells_no_dose_is_said(viewer, panel, weights, finished, series):
+    panel.micrograph.open_path(series)
+    panel.camera.use(load_passport("oneview"))
+    panel.segmentation.choose_weights(weights)
+    panel.segmentation.frame_button.click()
+    finished()
+    assert "! no dose: the passport of " in panel.segmentation.said.text()
 
 
 def test_an_empty_mask_is_said(viewer, panel, tiny_weights, finished, series, tmp_path):

@@ -61,12 +61,7 @@ def segment_frame(task: FrameTask) -> None:
     """Segment a frame and keep what was seen."""
     job, micrograph = task.job, _micrograph(task)
     seen = segment(micrograph, _network(job), threshold=job.threshold, rim=job.rim)
-    if job.camera is not None and micrograph.dose_per_area is None:
-        silent = (
-            f"no dose: the passport of {job.camera.camera!r} tells none: it has no gain of its own, or "
-            "the frame is not in counts, or holds no electrons"
-        )
-        seen = replace(seen, warnings=(*seen.warnings, silent))
+    seen = replace(seen, warnings=(*seen.warnings, *dose_warnings(micrograph.dose_per_area, job.camera)))
     task.kept.keep(micrograph, seen)
 
 
@@ -75,6 +70,14 @@ def dosed(micrograph: Micrograph, dose: float | None, camera: CameraPassport | N
     if dose is None and camera is not None:
         dose = camera.dose_of(micrograph)
     return micrograph if dose is None else replace(micrograph, dose_per_area=dose)
+
+
+def dose_warnings(dose: float | None, camera: CameraPassport | None) -> tuple[str, ...]:
+    """Return what to say where a passport was given and the dose of the frame is not known all the same."""
+    if dose is not None or camera is None:
+        return ()
+    why = "it has no gain of its own, or the frame is not in counts, or holds no electrons"
+    return (f"no dose: the passport of {camera.camera!r} tells none: {why}",)
 
 
 def _micrograph(task: FrameTask) -> Micrograph:

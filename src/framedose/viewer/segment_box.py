@@ -56,9 +56,9 @@ class SegmentBox(QGroupBox):
             "dose", unit="e/Å2", empty="from the file or the camera", tip="Dose of every frame, for the warnings."
         )
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        self.threshold.setRange(0.01, 0.99)
-        self.threshold.setDecimals(2)
-        self.threshold.setSingleStep(0.01)
+        self.threshold.setRange(0.001, 0.999)
+        self.threshold.setDecimals(3)
+        self.threshold.setSingleStep(0.001)
         self.threshold.setValue(0.9)
         self.threshold.setToolTip("Least probability of a pixel in the mask. The network does not run again.")
         self.weights_button = button("File...", self._ask_weights, "Choose a .safetensors file of your own.")

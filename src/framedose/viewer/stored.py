@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.array as da
@@ -13,7 +13,7 @@ import zarr
 
 from framedose.camera.passport import CameraPassport
 from framedose.files import Frames
-from framedose.inference.frame import dosed
+from framedose.inference.frame import dose_warnings, dosed
 from framedose.inference.predict import Prediction, predict
 from framedose.inference.segment import Segmentation, segmentation_of
 from framedose.networks.weights import LoadedNetwork
@@ -56,7 +56,9 @@ def seen(
     """
     for index in indices:
         frame = dosed(frames[index], dose, camera)
-        yield Seen(index, predict(frame, network), frame.dose_per_area)
+        dose_known, prediction = frame.dose_per_area, predict(frame, network)
+        warnings = (*prediction.warnings, *dose_warnings(dose_known, camera))
+        yield Seen(index, replace(prediction, warnings=warnings), dose_known)
 
 
 class Stored:
