@@ -86,6 +86,14 @@ def test_print_recipe(capsys, tmp_path):
             ["RECIPE", "--exit_wave.displacement", "{Au: 0.09, Ce: 0.1, O: 0.1}", "--specimen.film_share", "0.1"],
             "names no value for C,",
         ),
+        # Of bare supports, which are in the series and not in the recipe's own fields, some are films.
+        (
+            [
+                *("RECIPE", "--series", "test", "--support_share", "0", "--specimen.free_share", "0.5"),
+                *("--exit_wave.displacement", "{Au: 0.09, Ce: 0.1, O: 0.1}"),
+            ],
+            "names no value for C,",
+        ),
         (["RECIPE", "--specimen.radius.high", "500"], "too large for a view"),
         (["RECIPE", "--device", "cuda"], "needs CuPy"),
     ],

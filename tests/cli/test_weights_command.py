@@ -32,6 +32,9 @@ def test_show_tells_everything_in_two_forms(tiny_weights, capsys):
     steps = exact["provenance"]["curves"]["step"]
     assert steps[-1] == exact["provenance"]["steps"] > steps[0] > 0
     assert said["provenance"]["curves"]["step"].startswith(f"{steps[0]}, {steps[1]}")
+    assert main(["weights", "show", "best"]) == 0
+    # Within 10^-6 of 1, and not rounded to it.
+    assert 0.999 < yaml.safe_load(capsys.readouterr().out)["area_interval"]["upper"] < 1
     assert main(["weights", "show", str(tiny_weights())]) == 0
     assert "width: 2" in capsys.readouterr().out
 

@@ -236,4 +236,8 @@ def _rounded(content: Any) -> Any:
         return {key: _rounded(value) for key, value in content.items()}
     if isinstance(content, list):
         return ", ".join(str(_rounded(item)) for item in content)
-    return float(f"{content:.4g}") if isinstance(content, float) else content
+    if not isinstance(content, float):
+        return content
+    rounded = float(f"{content:.4g}")
+    # The upper threshold of an area interval may be 1 - 4e-7; 1 would be no threshold.
+    return content if rounded == 1 else rounded

@@ -69,16 +69,25 @@ class DatasetRecipe(Settings):
                 f"specimen.radius {specimen.radius.low:g}..{specimen.radius.high:g} Å is too large for a view of "
                 f"{self.view[0]:.1f} Å in a cell of {self.extent:.1f} Å: lower it, or raise gpts"
             )
-        known = self.exit_wave.displacement
-        if known and not is_made(info) and (missing := sorted(self._elements() - set(known))):
-            # A field whose atoms have none would stop the simulation hours later.
-            raise ValueError(
-                f"exit_wave.displacement names no value for {', '.join(missing)}, which specimens of this recipe have: "
-                "add one [Å], 0 for atoms at rest"
-            )
+        if not is_made(info) and (missing := self.missing_displacements(bare=self.support_share > 0)):
+            raise ValueError(missing)
         return self
 
-    def _elements(self) -> set[str]:
+    def missing_displacements(self, *, bare: bool) -> str | None:
+        """Return what to say where atoms of the fields, bare supports among them or not, have no displacement.
+
+        Such a field would stop the simulation hours later.
+        """
+        known = self.exit_wave.displacement
+        missing = sorted(self._elements(bare) - set(known)) if known else []
+        if not missing:
+            return None
+        return (
+            f"exit_wave.displacement names no value for {', '.join(missing)}, which specimens of this recipe have: "
+            "add one [Å], 0 for atoms at rest"
+        )
+
+    def _elements(self, bare: bool) -> set[str]:
         """Return the elements that fields may have; those of the user's own structures are known to their files."""
         specimen = self.specimen
         if specimen.structures is not None:
@@ -86,8 +95,8 @@ class DatasetRecipe(Settings):
         support = specimen.crystal_support()
         elements = {specimen.element, *(set() if support is None else support.unit.symbols)}
         # A field with neither particle nor support has a film.
-        is_bare = self.support_share > 0 and (specimen.free_share > 0 or support is None)
-        return elements | {"C"} if specimen.film_share or is_bare else elements
+        has_film = bare and (specimen.free_share > 0 or support is None)
+        return elements | {"C"} if specimen.film_share or has_film else elements
 
     @property
     def view(self) -> tuple[float, float]:

@@ -92,7 +92,7 @@ def named_series(
     Raises
     ------
     ConfigurationError
-        If there is no such series, or nothing in it.
+        If there is no such series, or nothing in it, or atoms of its fields have no displacement.
     """
     if name not in SERIES:
         raise ConfigurationError(f"series must be one of {', '.join(SERIES)}, got {name!r}.")
@@ -103,6 +103,8 @@ def named_series(
     # Complete, so that one end of a range can be given alone.
     own = build(DatasetRecipe, merged(own, series.changes), where="recipe").model_dump()
     changed = build(DatasetRecipe, merged(own, given), where="recipe")
+    if supports and (missing := changed.missing_displacements(bare=True)):
+        raise ConfigurationError(f"{missing}.")
     dose = changed.conditions.dose
     doses = tuple(float(f"{one:.6g}") for one in series.steps(dose.low, dose.high, frames or series.frames))
     return changed, Split(name, make_kinds(structures, supports, vacuum), len(doses), doses)
