@@ -53,6 +53,14 @@ def test_image_e_is_the_stored_image_e_but_for_its_noise(dataset, images):
     assert not labels[VACUUM].any()
 
 
+def test_the_dose_is_that_of_the_stored_image(dataset, images):
+    stored = ImageSet(dataset / "images.zarr", "train")
+    for epoch in range(2):
+        doses = [images.dose(sample) for sample in samples(epoch)]
+        assert doses == pytest.approx(stored.conditions["dose"][:, epoch].tolist(), rel=1e-12)
+    assert images.dose(Sample(0, 0, 57)) not in doses
+
+
 def test_one_class_has_the_stored_labels_of_one(dataset):
     stored = ImageSet(dataset / "images.zarr", "train")
     _, labels = TrainingData.of(dataset).images(ENDLESS, 1).load(samples(0), 1)

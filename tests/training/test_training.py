@@ -64,7 +64,8 @@ def make_squares(path, split, fields, images, seed, classes=1, empty=0):
         array = group.create_array(name, shape=data.shape, dtype=data.dtype, chunks=(1, 1, SIZE, SIZE), shards=shape)
         array[...] = data
         array.attrs["made_from"] = f"{split} {seed}"
-    group.create_array("conditions", data=np.zeros((fields, images, 1)))
+    # Another dose for each image.
+    group.create_array("conditions", data=1.0 + np.arange(fields * images).reshape(fields, images, 1))
     group.attrs.update(
         {"conditions": ["dose"], "kinds": ["particle"] * (fields - empty) + ["vacuum"] * empty, "doses": None}
     )
@@ -170,7 +171,7 @@ def test_every_epoch_shows_every_field_once_and_cycles_through_the_images(square
     for epoch in range(4):
         seen = []
         for step in range(6 * epoch, 6 * epoch + 6):
-            batch, masks, _ = training_batch(images, config(), seed=5, step=step)
+            batch, masks, *_ = training_batch(images, config(), seed=5, step=step)
             assert masks.shape == (4, SIZE, SIZE)
             seen += [known[image.numpy().tobytes()] for image in batch]
         assert sorted(index for index, _ in seen) == list(range(24))
@@ -238,9 +239,39 @@ def test_rivals_are_other_empty_fields_of_the_same_dataset_as_large_as_the_batch
     assert drawn == {12: set(range(12, 24)), 28: set(range(28, 32))}
 
 
+def test_a_batch_tells_the_doses_of_its_images(squares, tmp_path):
+    larger = tmp_path / "larger.zarr"
+    make_squares(larger, "train", 8, 2, 7)
+    joined, known = JoinedImages([images_of(path, "train") for path in (squares, larger)]), {}
+    for path in (squares, larger):
+        stored = ImageSet(path, "train")
+        for index, image in np.ndindex(stored.shape[:2]):
+            known[stored.load(index, image)[0].tobytes()] = 1 + index * stored.shape[1] + image
+    for step in range(16):
+        batch = training_batch(joined, config(), seed=5, step=step)
+        assert batch.doses.tolist() == [known[image.numpy().tobytes()] for image in batch.images]
+
+
+def test_particles_count_more_in_the_loss_where_electrons_are_few(squares, tmp_path, monkeypatch):
+    counted = []
+
+    def spy(logits, labels, weight):
+        counted.append(weight)
+        return loss_of(logits, labels, weight)
+
+    monkeypatch.setattr(loop, "loss_of", spy)
+    options = {"low_dose_weight": 5.0, "low_dose": 20.0, "particle_weight": 2.0}
+    run(squares, tmp_path / "c.safetensors", steps=4, **options)
+    # Four steps, and six images of the validation in two batches.
+    assert [len(weights) for weights in counted] == [4, 4, 4, 4, 4, 2]
+    doses = [training_batch(images_of(squares, "train"), config(), seed=0, step=step).doses for step in range(4)]
+    for weights, batch in zip(counted, [*doses, torch.arange(1.0, 5.0), torch.tensor([5.0, 6.0])], strict=True):
+        assert torch.allclose(weights, 2 * 5 ** (20 / (20 + batch)))
+
+
 def test_a_step_learns_from_the_hardest_of_the_empty_images(half_empty, tmp_path, monkeypatch):
     taken = []
-    monkeypatch.setattr(loop._Run, "_step", lambda self, step, images, labels: taken.append((images, labels)))
+    monkeypatch.setattr(loop._Run, "_step", lambda self, step, images, labels, _: taken.append((images, labels)))
     monkeypatch.setattr(loop._Run, "validate_if_due", lambda self: False)
     run(half_empty, tmp_path / "c.safetensors", NORMED, hardest=4, steps=12)
     network = build_network(NORMED, seed=0).eval()

@@ -106,7 +106,7 @@ class TrainingData:
             return None
         probability, masks = [], []
         with torch.inference_mode():
-            for frames, labels in validation_batches(images, size=8):
+            for frames, labels, _ in validation_batches(images, size=8):
                 probability.append(particle_probability(network, frames, turns).numpy())
                 masks.append(labels.numpy().astype(bool))
         return area_interval(np.concatenate(probability), np.concatenate(masks), level=AREA_LEVEL)

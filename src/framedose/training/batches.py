@@ -36,6 +36,8 @@ class Batch(NamedTuple):
     """Float32, shape (n, y, x)."""
     labels: Tensor
     """Shape (n, y, x)."""
+    doses: Tensor
+    """Frame dose of each image [e/Å2], shape (n,); that of rivals is not told."""
     rivals: dict[int, tuple[Tensor, Tensor]]
     """Of images without a particle, by their place among the n: others of which the hardest may take that place, images
     and labels (m, y, x)."""
@@ -59,6 +61,9 @@ class Images(Protocol):
 
     def like(self, index: int) -> range:
         """Return the fields without a particle among which field ``index`` is one; none if it has a particle."""
+
+    def dose(self, sample: Sample) -> float:
+        """Return the frame dose of an image [e/Å2]."""
 
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images, float32, and labels, uint8 or bool, both (n, y, x); ``seed`` is for new noise."""
@@ -100,7 +105,14 @@ class StoredImages:
 
     def sampling(self, sample: Sample) -> float:
         """Return the pixel size of an image [Å/px]."""
-        return float(self._images.conditions["sampling"][sample.index, sample.epoch % self._images.shape[1]])
+        return self._condition("sampling", sample)
+
+    def dose(self, sample: Sample) -> float:
+        """Return the frame dose of an image [e/Å2]."""
+        return self._condition("dose", sample)
+
+    def _condition(self, name: str, sample: Sample) -> float:
+        return float(self._images.conditions[name][sample.index, sample.epoch % self._images.shape[1]])
 
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x); no noise is drawn."""
@@ -141,10 +153,19 @@ class JoinedImages:
 
     def like(self, index: int) -> range:
         """Return the fields without a particle of the same dataset among which field ``index`` is one."""
-        place = int(np.searchsorted(self._ends, index, side="right"))
-        first = int(self._ends[place]) - self._parts[place].fields
-        found = self._parts[place].like(index - first)
+        part, first = self._place(index)
+        found = part.like(index - first)
         return range(found.start + first, found.stop + first)
+
+    def dose(self, sample: Sample) -> float:
+        """Return the frame dose of an image [e/Å2]."""
+        part, first = self._place(sample.index)
+        return part.dose(replace(sample, index=sample.index - first))
+
+    def _place(self, index: int) -> tuple[Images, int]:
+        """Return the dataset that has a field, and how many fields lie before it."""
+        place = int(np.searchsorted(self._ends, index, side="right"))
+        return self._parts[place], int(self._ends[place]) - self._parts[place].fields
 
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x); ``seed`` is for new noise and the places of the crops."""
@@ -209,7 +230,11 @@ def training_batch(
         if config.hardest > 1 and images.like(sample.index):
             drawn = [_rival(images, config, seed, sample, pixels[0].shape, draw) for draw in range(1, config.hardest)]
             rivals[place] = torch.stack([image for image, _ in drawn]), torch.stack([label for _, label in drawn])
-    return Batch(pixels, labels, rivals)
+    return Batch(pixels, labels, _doses(images, samples), rivals)
+
+
+def _doses(images: Images, samples: Sequence[Sample]) -> Tensor:
+    return torch.tensor([images.dose(sample) for sample in samples], dtype=torch.float32)
 
 
 def _shown(image: Tensor, label: Tensor, config: TrainingConfig, seed: int, *drawn: int) -> tuple[Tensor, Tensor]:
@@ -302,7 +327,8 @@ class _Batches(Dataset[Batch | FramedoseError]):
             return error
 
 
-def validation_batches(images: Images, *, size: int) -> list[tuple[Tensor, Tensor]]:
-    """Return the first image of every field and its labels, in batches of at most ``size``."""
+def validation_batches(images: Images, *, size: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return the first image of every field, its labels and its dose [e/Å2], in batches of at most ``size``."""
     every = [Sample(index, index, 0) for index in range(images.fields)]
-    return [images.load(every[start : start + size], 0) for start in range(0, len(every), size)]
+    parts = [every[start : start + size] for start in range(0, len(every), size)]
+    return [(*images.load(part, 0), _doses(images, part)) for part in parts]

@@ -39,6 +39,11 @@ class TrainingConfig(Settings):
     particle_weight: float = Field(1.0, gt=0)
     """How much more a pixel of the particle counts in the loss than any other; above 1 the masks of one threshold are
     larger, and the probability is no share of particle any more."""
+    low_dose_weight: float = Field(1.0, gt=0)
+    """How much more than that it counts where electrons are few: w^(1 / (1 + dose / low_dose)) times. Above 1, one
+    threshold shows more of what is uncertain for want of electrons, and leaves outlines at high dose as they are."""
+    low_dose: float = Field(100.0, gt=0)
+    """Frame dose at which the logarithm of low_dose_weight counts half [e/Å2]."""
     average: float | None = Field(None, gt=0, lt=1)
     """Decay per step of a running average of the weights, such as 0.999; that average is validated and kept."""
     patience: int | None = Field(None, ge=1)

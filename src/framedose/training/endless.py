@@ -88,6 +88,10 @@ class EndlessImages:
         """Return the pixel size of an image [Å/px]."""
         return self._split.sampling(self._recipe, self._seed, sample.index, sample.epoch)
 
+    def dose(self, sample: Sample) -> float:
+        """Return the frame dose of an image [e/Å2]."""
+        return self._split.conditions(self._recipe, self._seed, sample.index, sample.epoch).dose
+
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x) on the device; ``seed`` is that of the noise."""
         recipe, split = self._recipe, self._split

@@ -26,7 +26,7 @@ from framedose.progress import progress
 from framedose.training.batches import Batch, Images, batches, validation_batches
 from framedose.training.checkpoint import State
 from framedose.training.config import TrainingConfig
-from framedose.training.objective import PARTICLE, loss_of, scores_of
+from framedose.training.objective import PARTICLE, loss_of, particle_weights, scores_of
 from framedose.training.processes import readers, start_fabric
 from framedose.training.record import new_curves
 from framedose.training.speed import choose_fastest, kept_from_vanishing, synchronise
@@ -162,7 +162,8 @@ class _Run:
         first = None if start_from is None else start_from.metadata.weights_sha256
         made_from = [images.made_from, validation.made_from, seed, first]
         # A setting that came later does not stop what was begun before it.
-        asked = {name: value for name, value in config.model_dump().items() if (name, value) != ("hardest", 1)}
+        later = {"hardest": 1, "low_dose_weight": 1, "low_dose": 100}.items()
+        asked = {name: value for name, value in config.model_dump().items() if (name, value) not in later}
         run = digest([network_config.model_dump(), asked, *made_from])
         self.state = State(modules, optimizer, run, 0, new_curves())
         part, parts = fabric.global_rank, fabric.world_size
@@ -204,7 +205,7 @@ class _Run:
         for step, batch in enumerate(stream, start):
             for group in self._optimizer.param_groups:
                 group["lr"] = self._config.rate(step, self.total)
-            self._step(step, *self._hardest(batch))
+            self._step(step, *self._hardest(batch), particle_weights(self._config, batch.doses))
             self.state.step = step + 1
             yield step
 
@@ -225,10 +226,10 @@ class _Run:
         network.train()
         return images, labels
 
-    def _step(self, step: int, images: Tensor, labels: Tensor) -> None:
+    def _step(self, step: int, images: Tensor, labels: Tensor, weights: Tensor) -> None:
         logits = self._network(normalise(images, self._window))
         logits.register_hook(kept_from_vanishing)
-        loss = loss_of(logits, labels, self._config.particle_weight).mean()
+        loss = loss_of(logits, labels, weights).mean()
         both = torch.stack([loss.detach(), scores_of(logits, labels).mean()])
         value, score = self._fabric.all_reduce(both, reduce_op="mean").tolist()
         if not math.isfinite(value):
@@ -277,11 +278,11 @@ class _Run:
         network, device = self._validated(), self._fabric.device
         network.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=device)
-        for images, labels in self._held_out:
+        for images, labels, doses in self._held_out:
             with self._fabric.autocast():
                 logits = network(normalise(images.to(device), self._window)).float()
             truth = labels.to(device)
-            losses = loss_of(logits, truth, self._config.particle_weight)
+            losses = loss_of(logits, truth, particle_weights(self._config, doses))
             for position, values in enumerate((losses, scores_of(logits, truth))):
                 sums[position] += values.double().sum()
         network.train()

@@ -55,6 +55,10 @@ class ResampledImages:
         """Return the fields without a particle among which field ``index`` is one."""
         return self._images.like(index)
 
+    def dose(self, sample: Sample) -> float:
+        """Return the frame dose of an image [e/Å2]."""
+        return self._images.dose(sample)
+
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x); ``seed`` is for new noise and the places of the windows."""
         shown, truths = [], []
