@@ -31,7 +31,7 @@ def loss_of(logits: Tensor, labels: Tensor, particle_weight: float | Tensor = 1.
         pixels = F.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype), reduction="none")
     else:
         pixels = F.cross_entropy(logits, labels.long(), reduction="none")
-    counted = torch.as_tensor(particle_weight, dtype=pixels.dtype, device=pixels.device).expand(len(pixels))
+    counted = torch.as_tensor(particle_weight, dtype=torch.float32, device=pixels.device).expand(len(pixels))
     weights = torch.where(labels == PARTICLE, counted[:, None, None], 1.0)
     return (weights * pixels).mean(dim=(1, 2))
 
