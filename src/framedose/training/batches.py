@@ -169,15 +169,13 @@ class JoinedImages:
 
     def load(self, samples: Sequence[Sample], seed: int) -> tuple[Tensor, Tensor]:
         """Return images and labels (n, y, x); ``seed`` is for new noise and the places of the crops."""
-        places = np.searchsorted(self._ends, [sample.index for sample in samples], side="right")
-        size = _smallest([self._parts[place] for place in places])
+        places = [self._place(sample.index) for sample in samples]
+        size = _smallest([part for part, _ in places])
         images: list[Tensor] = []
         labels: list[Tensor] = []
-        for position, (place, sample) in enumerate(zip(places.tolist(), samples, strict=True)):
-            part = self._parts[place]
-            index = sample.index - int(self._ends[place]) + part.fields
+        for position, ((part, first), sample) in enumerate(zip(places, samples, strict=True)):
             rng = generator(seed, "joined", position)
-            image, label = part.load([replace(sample, index=index)], int(rng.integers(2**62)))
+            image, label = part.load([replace(sample, index=sample.index - first)], int(rng.integers(2**62)))
             window = random_window(part.size, size, rng)
             images.append(image[0][window])
             labels.append(label[0][window])
