@@ -29,7 +29,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from framedose.networks.msdnet import MSDNet, MSDNetConfig
+from framedose.networks.config import MSDNetConfig
+from framedose.networks.msdnet import MSDNet
 
 SIDE = 256
 MATRIX = 2048

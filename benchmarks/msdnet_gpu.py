@@ -152,7 +152,8 @@ def forward(net: torch.nn.Module, image: torch.Tensor) -> None:
 
 def network(plan: Plan, width: int, backend: str, kind: str) -> torch.nn.Module:
     """Make the network."""
-    from framedose.networks.msdnet import MSDNet, MSDNetConfig
+    from framedose.networks.config import MSDNetConfig
+    from framedose.networks.msdnet import MSDNet
 
     config = MSDNetConfig(layers=plan.layers, width=width, kernel=plan.kernel, max_dilation=plan.max_dilation)
     return MSDNet(config, seed=0, backend=backend).to(plan.device, KINDS[kind])

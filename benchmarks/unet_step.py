@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from framedose.networks.unet import UNet, UNetConfig
+from framedose.networks.config import UNetConfig
+from framedose.networks.unet import UNet
 from framedose.training.objective import loss_of
 from framedose.training.speed import kept_from_vanishing
 

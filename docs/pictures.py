@@ -39,7 +39,8 @@ from framedose.microscope.conditions import Conditions
 from framedose.microscope.exit_wave import ExitWaveConfig, exit_wave
 from framedose.microscope.optics import wave_spectrum
 from framedose.microscope.transfer import transfer_function
-from framedose.networks.msdnet import MSDNet, MSDNetConfig
+from framedose.networks.config import MSDNetConfig
+from framedose.networks.msdnet import MSDNet
 from framedose.random import generator
 from framedose.specimen.assembly import Specimen
 from framedose.study.predictors import predictor_of

@@ -30,8 +30,8 @@ def real_data():
 def tiny_weights(tmp_path_factory):
     """Weights of a very small untrained U-net for 0.3 Å/px; ``bias`` makes it see particle nowhere, or everywhere."""
     from framedose.config import Range
+    from framedose.networks.config import UNetConfig
     from framedose.networks.registry import build_network
-    from framedose.networks.unet import UNetConfig
     from framedose.networks.weights import WeightsMetadata, save_network
 
     config = UNetConfig(width=2, poolings=1, convolutions=2, kernel=3)

@@ -5,9 +5,8 @@ from framedose.area_interval import AreaInterval
 from framedose.config import Range
 from framedose.errors import WeightsError
 from framedose.networks.average import averaged
-from framedose.networks.msdnet import MSDNetConfig
+from framedose.networks.config import MSDNetConfig, UNetConfig
 from framedose.networks.registry import build_network
-from framedose.networks.unet import UNetConfig
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata
 
 TINY = UNetConfig(width=2, poolings=1, convolutions=2, kernel=3)

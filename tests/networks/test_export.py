@@ -10,12 +10,11 @@ import torch
 
 from framedose.config import Range
 from framedose.errors import ConfigurationError, MissingPackageError
+from framedose.networks.config import MSDNetConfig, UNetConfig
 from framedose.networks.export import export_onnx
-from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.preprocess import normalise, probability_of
 from framedose.networks.registry import build_network
 from framedose.networks.turns import mean_over_turns
-from framedose.networks.unet import UNetConfig
 from framedose.networks.weights import SHIPPED, LoadedNetwork, WeightsMetadata, load_network
 
 UNET = UNetConfig(width=3, poolings=2, convolutions=3, kernel=3)

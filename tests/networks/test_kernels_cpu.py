@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_checks import assert_equals_reference, example, run
 
+from framedose.networks.config import MSDNetConfig
 from framedose.networks.kernels import cpu, cpu_bands
 from framedose.networks.kernels.cpu_layout import plan, size
-from framedose.networks.msdnet import MSDNet, MSDNetConfig
+from framedose.networks.msdnet import MSDNet
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import torch
 from kernel_checks import assert_equals_reference, example, reference, run
 
 from framedose.errors import ImageError
+from framedose.networks.config import MSDNetConfig
 from framedose.networks.kernels import choose
-from framedose.networks.msdnet import MSDNet, MSDNetConfig
+from framedose.networks.msdnet import MSDNet
 
 pytest.importorskip("triton")
 from framedose.networks.kernels import cuda, cuda_backward, cuda_forward
@@ -194,7 +195,8 @@ def test_forced_without_gpu_and_interpreter():
     program = """
 import torch
 from framedose.errors import ImageError
-from framedose.networks.msdnet import MSDNet, MSDNetConfig
+from framedose.networks.config import MSDNetConfig
+from framedose.networks.msdnet import MSDNet
 try:
     MSDNet(MSDNetConfig(layers=1, kernel=3), seed=0, backend="cuda")(torch.zeros(1, 1, 16, 16))
 except ImageError as error:

@@ -3,7 +3,8 @@ import torch
 
 from framedose.config import build
 from framedose.errors import ConfigurationError, ImageError
-from framedose.networks.msdnet import MSDNet, MSDNetConfig
+from framedose.networks.config import MSDNetConfig
+from framedose.networks.msdnet import MSDNet
 
 TINY = MSDNetConfig(layers=4, kernel=3, max_dilation=3)
 

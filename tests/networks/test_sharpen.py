@@ -5,10 +5,9 @@ from scipy.special import expit, logit
 from framedose.area_interval import AreaInterval
 from framedose.config import Range
 from framedose.errors import ConfigurationError, WeightsError
-from framedose.networks.msdnet import MSDNetConfig
+from framedose.networks.config import MSDNetConfig, UNetConfig
 from framedose.networks.registry import build_network
 from framedose.networks.sharpen import sharpened
-from framedose.networks.unet import UNetConfig
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata
 
 TINY = UNetConfig(width=2, poolings=1, convolutions=2, kernel=3)

@@ -3,11 +3,10 @@ import pytest
 import torch
 from scipy.special import expit, logit
 
+from framedose.networks.config import MSDNetConfig, UNetConfig
 from framedose.networks.export import export_onnx
-from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.registry import build_network
 from framedose.networks.turns import mean_over_turns
-from framedose.networks.unet import UNetConfig
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata
 
 TINY = UNetConfig(width=2, poolings=1, convolutions=2, kernel=3)

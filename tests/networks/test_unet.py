@@ -2,10 +2,11 @@ import pytest
 import torch
 
 from framedose.errors import ImageError
+from framedose.networks.config import UNetConfig
 from framedose.networks.preprocess import normalise
 from framedose.networks.registry import build_network, parameter_count
 from framedose.networks.tiles import in_tiles
-from framedose.networks.unet import UNet, UNetConfig
+from framedose.networks.unet import UNet
 
 TINY = UNetConfig(width=2, poolings=2, convolutions=3, kernel=3)
 

@@ -9,10 +9,9 @@ import torch
 
 from framedose.config import Range
 from framedose.errors import ImageError, WeightsError
-from framedose.networks.msdnet import MSDNetConfig
+from framedose.networks.config import MSDNetConfig, UNetConfig
 from framedose.networks.preprocess import normalise
 from framedose.networks.registry import build_network
-from framedose.networks.unet import UNetConfig
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata, load_network, save_network
 
 TINY = UNetConfig(width=2, poolings=1, convolutions=2, kernel=3)

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from framedose.networks.unet import UNet, UNetConfig
+from framedose.networks.config import UNetConfig
+from framedose.networks.unet import UNet
 from framedose.networks.widen import widened
 
 

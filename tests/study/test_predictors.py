@@ -5,9 +5,9 @@ import pytest
 
 from framedose.config import Range
 from framedose.inference.segment import segment
+from framedose.networks.config import UNetConfig
 from framedose.networks.export import export_onnx
 from framedose.networks.registry import build_network
-from framedose.networks.unet import UNetConfig
 from framedose.networks.weights import WeightsMetadata, load_network, save_network
 from framedose.resample import probability_to_shape, resample
 from framedose.study.predictors import Predictor, load_predictor

@@ -4,7 +4,7 @@ import torch
 
 from framedose.random import generator
 from framedose.training import disturb
-from framedose.training.disturb import Disturbances
+from framedose.training.config import Disturbances
 
 NOISE = np.random.default_rng(0).normal(1.0, 0.5, (96, 80)).astype(np.float32)
 LABEL = NOISE > 1

@@ -3,7 +3,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from framedose.networks.unet import UNet, UNetConfig
+from framedose.networks.config import UNetConfig
+from framedose.networks.unet import UNet
 from framedose.training import speed
 from framedose.training.speed import choose_fastest, kept_from_vanishing
 

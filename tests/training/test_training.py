@@ -18,10 +18,9 @@ from tensorboardX.proto.event_pb2 import Event
 from framedose.config import build
 from framedose.dataset.store import ImageSet
 from framedose.errors import ConfigurationError, TrainingError
-from framedose.networks.msdnet import MSDNetConfig
+from framedose.networks.config import MSDNetConfig, UNetConfig
 from framedose.networks.preprocess import normalise
 from framedose.networks.registry import build_network
-from framedose.networks.unet import UNetConfig
 from framedose.training import loop
 from framedose.training.batches import JoinedImages, Sample, StoredImages, batches, training_batch
 from framedose.training.checkpoint import State

@@ -5,41 +5,14 @@ https://doi.org/10.1073/pnas.1715832114, with large kernels, and with a first la
 """
 
 import math
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from framedose.config import Settings
 from framedose.errors import ImageError
+from framedose.networks.config import MSDNetConfig
 from framedose.networks.kernels.choose import Backend, choose
 from framedose.random import generator
-
-
-class MSDNetConfig(Settings):
-    """Settings of an MSD-net."""
-
-    kind: Literal["msdnet"] = "msdnet"
-    """The MSD-net."""
-    layers: int = Field(50, ge=1, le=1000)
-    """Number of convolution layers."""
-    width: Literal[1, 2, 4, 8] = 1
-    """Feature maps per layer."""
-    kernel: Literal[3, 5, 7, 9, 11] = 9
-    """Side of the convolution kernels [px]."""
-    max_dilation: int = Field(10, ge=1, le=10_000)
-    """Largest dilation; every layer has its own, drawn from 1 to this [px]."""
-    dilation_seed: int = Field(0, ge=0, lt=2**63)
-    """Seed of the dilations."""
-    activation: Literal["relu", "leaky_relu"] = "relu"
-    """Function after each convolution."""
-    negative_slope: float = Field(0.01, gt=0, lt=1)
-    """Slope of leaky_relu for negative values."""
-    classes: int = Field(1, ge=1, le=1000)
-    """Number of output maps: one for a sigmoid, more for a softmax."""
-    normalise_window: int | None = Field(None, ge=3)
-    """Side of the window over which the input is normalised [px]; none for the whole image."""
 
 
 class MSDNet(nn.Module):

@@ -1,18 +1,15 @@
 """The networks by name."""
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import nn
 
-from framedose.networks.msdnet import MSDNet, MSDNetConfig
-from framedose.networks.unet import UNet, UNetConfig
+from framedose.networks.config import NetworkConfig, UNetConfig
+from framedose.networks.msdnet import MSDNet
+from framedose.networks.unet import UNet
 
-NetworkConfig = Annotated[UNetConfig | MSDNetConfig, Field(discriminator="kind")]
 Network = UNet | MSDNet
 
 
-def build_network(config: UNetConfig | MSDNetConfig, *, seed: int) -> Network:
+def build_network(config: NetworkConfig, *, seed: int) -> Network:
     """Make a network with seeded initial weights.
 
     Parameters

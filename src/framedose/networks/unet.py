@@ -1,43 +1,14 @@
 """The U-net of the paper: convolution blocks, max pooling, bilinear upsampling, concatenated skips."""
 
 from itertools import pairwise
-from typing import Literal, cast
+from typing import cast
 
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from framedose.config import Settings
 from framedose.errors import ImageError
-
-
-class UNetConfig(Settings):
-    """Size of a U-net; the paper's by default (the paper's initial width is not stated, earlier work has 32)."""
-
-    kind: Literal["unet"] = "unet"
-    """The kind of network."""
-    width: int = Field(32, ge=1, le=4096)
-    """Channels of the first level; every level doubles them."""
-    poolings: int = Field(3, ge=1, le=6)
-    """Number of 2x2 max poolings."""
-    convolutions: int = Field(5, ge=2, le=100)
-    """Convolutions of a block. From three on, a short skip adds the first one's output to the last one's input."""
-    kernel: int = Field(5, ge=3, le=11)
-    """Side of a convolution kernel [px], odd."""
-    norm: Literal["none", "batch"] = "none"
-    """Batch normalisation between convolution and activation, or none, as the paper names none."""
-    classes: int = Field(1, ge=1, le=1000)
-    """Output channels; 1 for particle against background."""
-    normalise_window: int | None = Field(None, ge=3)
-    """Side of the window over which the input is normalised [px]; none for the whole image."""
-
-    @field_validator("kernel")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError(f"a kernel has an odd side, got {value}: give {value - 1} or {value + 1}")
-        return value
+from framedose.networks.config import UNetConfig
 
 
 class UNet(nn.Module):

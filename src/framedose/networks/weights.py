@@ -20,8 +20,9 @@ from framedose.area_interval import AreaInterval
 from framedose.atomic import write_aside, write_json
 from framedose.config import Range, Settings, digest, read_json
 from framedose.errors import ImageError, WeightsError
+from framedose.networks.config import NetworkConfig
 from framedose.networks.preprocess import normalise, probability_of
-from framedose.networks.registry import Network, NetworkConfig, build_network, parameter_count
+from framedose.networks.registry import Network, build_network, parameter_count
 from framedose.networks.tiles import in_tiles
 from framedose.networks.turns import Turns, mean_over_turns
 from framedose.networks.unet import UNet

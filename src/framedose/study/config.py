@@ -9,8 +9,7 @@ from framedose.config import Settings, build, merged
 from framedose.dataset.recipe import DatasetRecipe
 from framedose.errors import ConfigurationError
 from framedose.evaluation.summary import EvaluationConfig
-from framedose.networks.msdnet import MSDNetConfig
-from framedose.networks.unet import UNetConfig
+from framedose.networks.config import MSDNetConfig, UNetConfig
 from framedose.random import LARGEST_SEED
 from framedose.study.presets import PRESETS
 from framedose.training.config import TrainingConfig

@@ -16,11 +16,10 @@ from framedose.dataset.folder import IMAGES
 from framedose.dataset.recipe import DatasetRecipe, training_parts
 from framedose.dataset.store import ImageSet
 from framedose.errors import CalibrationError, ConfigurationError, FileFormatError, WeightsError
+from framedose.networks.config import NetworkConfig, UNetConfig
 from framedose.networks.defocus import with_same_rings
-from framedose.networks.msdnet import MSDNetConfig
 from framedose.networks.registry import Network
 from framedose.networks.turns import Turns
-from framedose.networks.unet import UNetConfig
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata, particle_probability, save_network
 from framedose.provenance import versions
 from framedose.study.figures import learning_curves_figure
@@ -142,7 +141,7 @@ def train_network(
     data: TrainingData,
     out: Path,
     name: str,
-    network: UNetConfig | MSDNetConfig,
+    network: NetworkConfig,
     config: TrainingConfig,
     *,
     seed: int,
@@ -237,9 +236,7 @@ def train_network(
     return trained
 
 
-def _check_start(
-    start: LoadedNetwork, network: UNetConfig | MSDNetConfig, resample_to: float | None, data: TrainingData
-) -> None:
+def _check_start(start: LoadedNetwork, network: NetworkConfig, resample_to: float | None, data: TrainingData) -> None:
     """Refuse weights of another network, or of pixels of another size."""
     # No weight depends on the window of the normalisation.
     theirs, mine = start.metadata.network.model_dump(exclude={"normalise_window"}), network.model_dump()

@@ -3,10 +3,29 @@
 import math
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from framedose.config import Settings
-from framedose.training.disturb import Disturbances
+from framedose.config import Range, Settings
+
+
+class Disturbances(Settings):
+    """How training images are disturbed; each image by its own draw."""
+
+    background: float = Field(0.0, ge=0)
+    """Largest standard deviation of a smooth random background, relative to that of the image; uniform from 0."""
+    coarse_share: float = Field(0.0, ge=0, le=1)
+    """Share of the images that are reduced to coarser pixels and interpolated back, as coarse frames are."""
+    coarse: Range = Range(low=1.2, high=2.6)
+    """By how much coarser."""
+    dark_share: float = Field(0.0, ge=0, le=1)
+    """Share of the images of which a part is dark, beyond the edge of the beam or behind a stop."""
+
+    @field_validator("coarse")
+    @classmethod
+    def _coarser(cls, value: Range) -> Range:
+        if value.low < 1:
+            raise ValueError(f"pixels become coarser by a factor of at least 1, got low {value.low}")
+        return value
 
 
 class TrainingConfig(Settings):

@@ -3,12 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field, field_validator
 from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional as F
 
-from framedose.config import Range, Settings
+from framedose.training.config import Disturbances
 
 # Knots per side of a random background: a slope. One that were uneven on the scale of a particle would teach that the
 # darkness of a particle, all that is seen of one far off its zone axis, means nothing.
@@ -18,26 +17,6 @@ _KNOTS = 2
 _LEFT, _SOFT, _STOP = 0.05, (1.0, 15.0), (0.03, 0.3)
 # Where less of the light is left, nothing counts as particle.
 _DARK = 0.2
-
-
-class Disturbances(Settings):
-    """How training images are disturbed; each image by its own draw."""
-
-    background: float = Field(0.0, ge=0)
-    """Largest standard deviation of a smooth random background, relative to that of the image; uniform from 0."""
-    coarse_share: float = Field(0.0, ge=0, le=1)
-    """Share of the images that are reduced to coarser pixels and interpolated back, as coarse frames are."""
-    coarse: Range = Range(low=1.2, high=2.6)
-    """By how much coarser."""
-    dark_share: float = Field(0.0, ge=0, le=1)
-    """Share of the images of which a part is dark, beyond the edge of the beam or behind a stop."""
-
-    @field_validator("coarse")
-    @classmethod
-    def _coarser(cls, value: Range) -> Range:
-        if value.low < 1:
-            raise ValueError(f"pixels become coarser by a factor of at least 1, got low {value.low}")
-        return value
 
 
 def disturbed(image: Tensor, label: Tensor, settings: Disturbances, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -16,10 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from framedose.config import digest
 from framedose.errors import TrainingError
-from framedose.networks.msdnet import MSDNetConfig
+from framedose.networks.config import NetworkConfig, UNetConfig
 from framedose.networks.preprocess import normalise
 from framedose.networks.registry import Network, build_network
-from framedose.networks.unet import UNet, UNetConfig
+from framedose.networks.unet import UNet
 from framedose.networks.weights import LoadedNetwork
 from framedose.networks.widen import widened
 from framedose.progress import progress
@@ -58,7 +58,7 @@ class Trained:
 
 
 def train(
-    network_config: UNetConfig | MSDNetConfig,
+    network_config: NetworkConfig,
     config: TrainingConfig,
     images: Images,
     validation: Images,
@@ -137,7 +137,7 @@ class _Run:
     def __init__(
         self,
         fabric: Fabric,
-        network_config: UNetConfig | MSDNetConfig,
+        network_config: NetworkConfig,
         config: TrainingConfig,
         images: Images,
         validation: Images,
@@ -306,14 +306,14 @@ def _particle_logit(logits: Tensor) -> Tensor:
     return logits[:, PARTICLE] - torch.logsumexp(logits[:, others], dim=1)
 
 
-def _started(network: Network, config: UNetConfig | MSDNetConfig, seed: int) -> Network:
+def _started(network: Network, config: NetworkConfig, seed: int) -> Network:
     """Return the network to start from, as wide as it is to be."""
     if isinstance(network, UNet) and isinstance(config, UNetConfig) and config.width > network.config.width:
         return widened(network, config.width, seed=seed)
     return network
 
 
-def _check(network: Network, config: UNetConfig | MSDNetConfig, images: Images, validation: Images) -> None:
+def _check(network: Network, config: NetworkConfig, images: Images, validation: Images) -> None:
     """Refuse images that the network cannot be trained on."""
     for name, found in (("training", images), ("validation", validation)):
         if not found.fields:
