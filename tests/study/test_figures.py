@@ -44,6 +44,17 @@ def test_curves_are_drawn(draw, networks, tmp_path):
     assert_picture(tmp_path / "figure.png")
 
 
+def test_no_two_of_twelve_curves_look_alike(networks, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("framedose.study.figures.write_figure", lambda figure, path: drawn.append(figure))
+    some = next(iter(networks.values()))
+    detection_figure({f"network {index}": some for index in range(12)}, "not written.png")
+    lines = [line for line in drawn[0].axes[0].get_lines() if line.get_label().startswith("network ")]
+    assert len(lines) == 12
+    assert len({line.get_marker() for line in lines}) == 12
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 12
+
+
 def test_limits_that_do_not_exist_are_left_out(networks, tmp_path):
     limit = {"value": None, "low": None, "high": None, "level": 0.95, "at_or_below": False}
     area_figure(networks, tmp_path / "both.png")

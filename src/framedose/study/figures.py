@@ -26,15 +26,11 @@ if TYPE_CHECKING:
 
 Networks = Mapping[str, NetworkResult]
 
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8A7A00", "0.45")
+_LINES = ("-", "--", "-.", ":")
+# Of curves of one colour, eight apart, neither line nor marker is the same.
 _STYLES = [
-    ("#0072B2", "-", "o"),
-    ("#D55E00", "--", "s"),
-    ("#009E73", "-.", "^"),
-    ("#CC79A7", ":", "D"),
-    ("#56B4E9", "-", "v"),
-    ("#E69F00", "--", "P"),
-    ("#8A7A00", "-.", "X"),
-    ("0.45", ":", "*"),
+    (_COLOURS[place % 8], _LINES[(place + place // 8) % 4], marker) for place, marker in enumerate("os^DvPX*<>dph8H|")
 ]
 _DASHES = (0, (5, 4))
 # Of a line that the legend leaves out.
