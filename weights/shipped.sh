@@ -185,7 +185,7 @@ for seed in 7 8; do
 done
 
 # From the mean of these and the one before, particles count more where electrons are few: with particles on carbon and
-# bare films of it, from three seeds, the third with more bare supports of few electrons.
+# bare films of it, from three seeds, the third with more fields of few electrons, near half of them bare supports.
 once negatives.safetensors framedose weights average unet-hardest-7/unet.safetensors unet-hardest-8/unet.safetensors \
     unet-hardest/unet.safetensors
 simulate carbon2 --seed 95 --structures 100 --validation_structures 2 --image_epochs 10 --support_share 0.4 --vacuum_share 0.03 \
