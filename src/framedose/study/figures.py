@@ -27,11 +27,9 @@ if TYPE_CHECKING:
 Networks = Mapping[str, NetworkResult]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8A7A00", "0.45")
-_LINES = ("-", "--", "-.", ":")
-# Of curves of one colour, eight apart, neither line nor marker is the same.
-_STYLES = [
-    (_COLOURS[place % 8], _LINES[(place + place // 8) % 4], marker) for place, marker in enumerate("os^DvPX*<>dph8H|")
-]
+# Shifted in the second round of colours: of two curves of one colour neither line nor marker is the same.
+_LINES = 2 * ("-", "--", "-.", ":") + 2 * ("--", "-.", ":", "-")
+_STYLES = list(zip(2 * _COLOURS, _LINES, "os^DvPX*<>dph8H|", strict=True))
 _DASHES = (0, (5, 4))
 # Of a line that the legend leaves out.
 _NO_LABEL = "_"
