@@ -37,6 +37,7 @@ def test_it_is_described_by_the_ranges_and_datasets_of_all():
         noise_fall=Range(low=0.4, high=0.6),
         energy=3e5,
         area_interval=AreaInterval(level=0.9, upper=0.8, frames=20),
+        sharpening={"half": 0.3, "nine_tenths": 0.4},
         provenance={"dataset": "A", "dataset_seed": 1, "seed": 5},
     )
     a, c = ({"dataset": name, "dataset_seed": seed} for name, seed in (("A", 1), ("C", 3)))
@@ -58,6 +59,7 @@ def test_it_is_described_by_the_ranges_and_datasets_of_all():
     assert found.defocus is None  # that of the first is not known
     assert found.energy == 3e5
     assert found.area_interval is None  # it was found with other weights
+    assert found.sharpening is None  # and so was this
     assert found.provenance == {
         "dataset": "A",
         "dataset_seed": 1,

@@ -86,7 +86,8 @@ def test_shipped_networks(name, tmp_path):
     inputs = normalise(torch.from_numpy(images), network.network.config.normalise_window).double()
     with torch.inference_mode():
         logits = mean_over_turns(network.network.double(), inputs, network.metadata.turns)
-        expected = probability_of(logits).numpy()
+        sharpening = network.metadata.sharpening
+        expected = probability_of(logits if sharpening is None else sharpening.of(logits)).numpy()
     np.testing.assert_allclose(run(tmp_path / "out.onnx", images), expected, rtol=0, atol=1e-5)
 
 

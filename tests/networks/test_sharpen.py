@@ -1,57 +1,87 @@
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy.special import expit, logit
 
-from framedose.area_interval import AreaInterval
-from framedose.config import Range
-from framedose.errors import ConfigurationError, WeightsError
 from framedose.networks.config import MSDNetConfig, UNetConfig
+from framedose.networks.export import export_onnx
 from framedose.networks.registry import build_network
-from framedose.networks.sharpen import sharpened
+from framedose.networks.sharpen import Sharpening
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata
 
 TINY = UNetConfig(width=2, poolings=1, convolutions=2, kernel=3)
 SMALL = MSDNetConfig(layers=3, kernel=3, max_dilation=2)
+IMAGES = np.random.default_rng(0).normal(size=(2, 24, 24)).astype(np.float32)
+TRAINED = {"sampling": {"low": 0.28, "high": 0.32}, "dose": {"low": 100, "high": 1e4}, "provenance": {}}
 
 
-def loaded(config):
-    metadata = WeightsMetadata(
-        network=config,
-        sampling=Range(low=0.28, high=0.32),
-        resampled_to=0.3,
-        dose=Range(low=100, high=1e4, scale="log"),
-        area_interval=AreaInterval(level=0.9, upper=0.8, frames=20),
-        provenance={"seed": 5},
-        weights_sha256="hash",
-    )
-    return LoadedNetwork("net", build_network(config, seed=1), metadata)
+def loaded(config, turns=1, **sharpening):
+    about = {"network": config.model_dump(), "turns": turns, "sharpening": sharpening or None, **TRAINED}
+    return LoadedNetwork("net", build_network(config, seed=1), WeightsMetadata.model_validate(about))
+
+
+def quantiles(config, turns, *shares):
+    return [float(value) for value in np.quantile(loaded(config, turns).probability(IMAGES), shares)]
 
 
 @pytest.mark.parametrize("config", [TINY, SMALL])
-def test_logits_are_moved_and_nothing_else(config):
-    images = np.random.default_rng(0).normal(size=(2, 24, 24)).astype(np.float32)
-    before = loaded(config)
-    after = sharpened(before, "sharp", gain=2.5, middle=0.7)
-    old, new = (one.probability(images).astype(float) for one in (before, after))
-    assert np.ptp(old) > 0.05
-    assert np.allclose(new, expit(2.5 * (logit(old) - logit(0.7))), atol=1e-5)
-    assert after.metadata.area_interval is None
-    assert after.metadata.resampled_to == 0.3
-    assert after.metadata.provenance == {"seed": 5, "sharpened_from": "hash", "gain": 2.5, "middle": 0.7}
-    # The one that was given is as it was.
-    assert np.array_equal(before.probability(images), old.astype(np.float32))
+@pytest.mark.parametrize("turns", [1, 4])
+def test_thresholds_stand_for_the_masks_that_were_named(config, turns):
+    """Also where the logits are the mean from several sides, as sharpening one of them would not give."""
+    half, nine_tenths = quantiles(config, turns, 0.6, 0.8)
+    old = loaded(config, turns).probability(IMAGES).astype(float)
+    new = loaded(config, turns, half=half, nine_tenths=nine_tenths).probability(IMAGES).astype(float)
+    for threshold, was in ((0.5, half), (0.9, nine_tenths)):
+        clear = abs(old - was) > 1e-6
+        np.testing.assert_array_equal((new >= threshold)[clear], (old >= was)[clear])
+        assert 0.1 < (old >= was).mean() < 0.5
+    # Straight from the one to the other and as far below, and from there on as steep as before.
+    wide = logit(nine_tenths) - logit(half)
+    far = np.clip((logit(old) - logit(half)) / wide, -1, 1)
+    beyond = logit(old) - logit(half) - far * wide
+    np.testing.assert_allclose(new, expit(far * logit(0.9) + beyond), atol=1e-4)
+    assert beyond.min() < 0 < beyond.max()
+    assert abs(far).min() < 1
+
+
+def test_a_half_and_nine_tenths_are_what_they_were():
+    np.testing.assert_allclose(
+        loaded(TINY, half=0.5, nine_tenths=0.9).probability(IMAGES), loaded(TINY).probability(IMAGES), atol=1e-6
+    )
+
+
+def test_the_least_certain_pixels_stay_apart_in_single_precision():
+    """As an area interval needs: of a line as steep all over, all that is above 0.96 would be 1."""
+    half, nine_tenths = quantiles(TINY, 1, 0.6, 0.62)
+    old, new = loaded(TINY), loaded(TINY, half=half, nine_tenths=nine_tenths)
+    certain = np.sort(old.probability(IMAGES), axis=None)[-20:]
+    assert len(np.unique(certain)) == 20
+    assert len(np.unique(np.sort(new.probability(IMAGES), axis=None)[-20:])) == 20
+
+
+def test_an_exported_network_is_read_alike(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    half, nine_tenths = quantiles(TINY, 2, 0.5, 0.8)
+    network = loaded(TINY, 2, half=half, nine_tenths=nine_tenths)
+    export_onnx(tmp_path / "sharp.onnx", network)
+    (found,) = onnxruntime.InferenceSession(tmp_path / "sharp.onnx").run(None, {"images": IMAGES[:, None]})
+    np.testing.assert_allclose(found[:, 0], network.probability(IMAGES), atol=1e-4)
+
+
+def test_results_of_one_reading_are_not_taken_for_those_of_another():
+    read = [{}, {"half": 0.4, "nine_tenths": 0.6}, {"half": 0.4, "nine_tenths": 0.7}]
+    assert len({loaded(TINY, turns, **sharpening).metadata.identity for turns in (1, 2) for sharpening in read}) == 6
 
 
 @pytest.mark.parametrize(
-    ("gain", "middle", "message"),
+    ("half", "nine_tenths", "message"),
     [
-        (0, 0.5, "gain must be a number above 0, got 0"),
-        (float("nan"), 0.5, "gain must be a number above 0, got nan"),
-        (2, 1, "middle must be a probability between 0 and 1, got 1"),
+        (0.6, 0.6, "nine_tenths must lie above half, got 0.6 and 0.6"),
+        (0, 0.5, "half"),
+        (0.2, 1, "nine_tenths"),
+        (float("nan"), 0.5, "half"),
     ],
 )
-def test_what_makes_no_network_is_refused(gain, middle, message):
-    with pytest.raises(ConfigurationError, match=message):
-        sharpened(loaded(TINY), "sharp", gain=gain, middle=middle)
-    with pytest.raises(WeightsError, match="3 classes"):
-        sharpened(loaded(TINY.model_copy(update={"classes": 3})), "sharp", gain=2, middle=0.5)
+def test_what_makes_no_order_is_refused(half, nine_tenths, message):
+    with pytest.raises(ValidationError, match=message):
+        Sharpening(half=half, nine_tenths=nine_tenths)

@@ -52,20 +52,31 @@ def test_weights_curves_and_picture(dataset, tmp_path, capsys):
 def test_a_sharpened_network_segments_as_another_threshold_did(dataset, tmp_path, capsys):
     assert train(dataset, tmp_path) == 0
     network, out = str(tmp_path / "unet.safetensors"), tmp_path / "sharp.safetensors"
-    words = ["weights", "sharpen", network, str(dataset), "--gain", "2", "--middle", "0.6", "--out", str(out)]
-    assert main(words) == 0
-    assert "2 times the logits, 0.5 where 0.6 was" in capsys.readouterr().out
-    sharp, images = load_network(out), np.random.default_rng(0).normal(size=(2, 48, 48)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(2, 48, 48)).astype(np.float32)
     before = load_network(network).probability(images)
-    middle = float(np.median(before))
-    moved = 1 / (1 + ((1 - middle) / middle * 0.6 / 0.4) ** 2)
-    assert np.mean((sharp.probability(images) >= moved) == (before >= middle)) > 0.999
-    # It is described as the trained one is.
-    assert sharp.metadata.provenance["sharpened_from"] == load_network(network).metadata.weights_sha256
-    assert main(words) == 2
+    low, high = (float(value) for value in np.quantile(before, [0.4, 0.6]))
+
+    def sharpen(network, half, nine_tenths, out):
+        read = ["--half", str(half), "--nine-tenths", str(nine_tenths)]
+        return main(["weights", "sharpen", str(network), str(dataset), *read, "--out", str(out)])
+
+    assert sharpen(network, low, high, out) == 0
+    assert f"0.5 where {low:g} was, 0.9 where {high:g} was" in capsys.readouterr().out
+    sharp = load_network(out)
+    for threshold, was in ((0.5, low), (0.9, high)):
+        assert np.mean((sharp.probability(images) >= threshold) == (before >= was)) > 0.999
+    # The weights are those that were trained, and what is read from them can be taken back.
+    assert out.read_bytes() == Path(network).read_bytes()
+    undone = tmp_path / "undone.safetensors"
+    assert sharpen(out, 0.5, 0.9, undone) == 0
+    np.testing.assert_allclose(load_network(undone).probability(images), before, atol=1e-6)
+    capsys.readouterr()
+    assert sharpen(network, low, high, out) == 2
     assert "exists" in capsys.readouterr().err
-    assert main([*words[:-1], str(tmp_path / "other.safetensors"), "--gain", "-1"]) == 2
-    assert not (tmp_path / "other.safetensors").exists()
+    other = tmp_path / "other.safetensors"
+    assert sharpen(network, 0.7, 0.6, other) == 2
+    assert "nine_tenths must lie above half, got 0.6 and 0.7" in capsys.readouterr().err
+    assert not other.exists()
 
 
 def test_a_turned_network_sees_images_from_several_sides(dataset, tmp_path, capsys):

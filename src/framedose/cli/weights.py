@@ -29,7 +29,7 @@ weights = App(
 
       framedose weights turn both.safetensors dataset --turns 4 --out turned.safetensors
 
-      framedose weights sharpen both.safetensors dataset --gain 2 --out sharp.safetensors
+      framedose weights sharpen both.safetensors dataset --half 0.4 --nine-tenths 0.6 --out sharp.safetensors
 
       framedose weights export framedose-study/unet.safetensors --onnx unet.onnx
     """,
@@ -148,12 +148,12 @@ def turn_weights(network: str, dataset: Path, *, turns: Literal[1, 2, 4, 8], out
 
 
 @weights.command(name="sharpen")
-def sharpen_weights(network: str, dataset: Path, *, gain: float, middle: float = 0.5, out: Path) -> None:
-    """Write a network whose probabilities lie nearer to 0 and 1, so that masks of different thresholds differ less.
+def sharpen_weights(network: str, dataset: Path, *, half: float, nine_tenths: float, out: Path) -> None:
+    """Write a network whose thresholds 0.5 and 0.9 stand for other masks.
 
-    Its logits are GAIN times those of NETWORK, less that of MIDDLE. The order
-    of pixels stays, and so does all that is compared at equal false area; the
-    probability is a score then and no share of particle any more.
+    What had the probability HALF has 0.5 then, what had NINE-TENTHS has 0.9. The
+    order of pixels stays, and so does all that is compared at equal false area;
+    the probability is a score then and no share of particle any more.
 
     Parameters
     ----------
@@ -161,19 +161,27 @@ def sharpen_weights(network: str, dataset: Path, *, gain: float, middle: float =
         best, unet or msdnet, as shipped, or the path of a .safetensors file.
     dataset
         Folder of a dataset of its training: the interval of the area is found anew on its validation images.
-    gain
-        Factor of the logits, above 0.
-    middle
-        The probability that becomes 0.5.
+    half
+        The probability that becomes 0.5, between 0 and 1. Of a network that is sharpened already it is what that had
+        before.
+    nine_tenths
+        The probability that becomes 0.9, above HALF. 0.5 and 0.9 undo it.
     out
         File to write, .safetensors, and its .json beside it. Must not exist.
     """
-    from framedose.networks.sharpen import sharpened
+    from framedose.config import build
+    from framedose.errors import WeightsError
+    from framedose.networks.sharpen import Sharpening
     from framedose.networks.weights import load_network
 
     _refuse_taken(out)
-    _save_with_interval(out, sharpened(load_network(network), out.stem, gain=gain, middle=middle), dataset)
-    print(f"{out}: {gain:g} times the logits, 0.5 where {middle:g} was")
+    sharpening = build(Sharpening, {"half": half, "nine_tenths": nine_tenths}, where="weights sharpen")
+    loaded = load_network(network)
+    if loaded.metadata.network.classes != 1:
+        raise WeightsError(f"{loaded.name} has {loaded.metadata.network.classes} classes, and no one logit to sharpen.")
+    metadata = loaded.metadata.model_copy(update={"sharpening": sharpening})
+    _save_with_interval(out, replace(loaded, metadata=metadata), dataset)
+    print(f"{out}: 0.5 where {half:g} was, 0.9 where {nine_tenths:g} was")
 
 
 @weights.command(name="export")
@@ -218,9 +226,8 @@ def _save_with_interval(out: Path, made: LoadedNetwork, dataset: Path) -> None:
     from framedose.networks.weights import save_network
     from framedose.study.training import TrainingData
 
-    about = made.metadata
-    interval = TrainingData.of(dataset).area_interval(made.network, resample_to=about.resampled_to, turns=about.turns)
-    save_network(out, made.network, about.model_copy(update={"area_interval": interval}))
+    interval = TrainingData.of(dataset).area_interval(made.network, made.metadata)
+    save_network(out, made.network, made.metadata.model_copy(update={"area_interval": interval}))
 
 
 def _described(loaded: LoadedNetwork) -> dict[str, Any]:

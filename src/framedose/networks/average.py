@@ -71,6 +71,7 @@ def _metadata(all_of: list[WeightsMetadata]) -> WeightsMetadata:
             "noise_fall": hull(falls) if falls else None,
             "defocus": with_same_rings(defoci, energies) if defoci and energies else None,
             "energy": first.energy if energies else None,
+            "sharpening": None,
             "area_interval": None,
             "provenance": {
                 **first.provenance,

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from framedose.atomic import write_aside
 from framedose.errors import ConfigurationError, MissingPackageError
 from framedose.networks.msdnet import MSDNet
-from framedose.networks.registry import Network
-from framedose.networks.turns import Turns
 from framedose.networks.weights import LoadedNetwork, particle_probability
 from framedose.provenance import versions
 
@@ -68,16 +66,16 @@ def export_onnx(path: str | os.PathLike[str], loaded: LoadedNetwork) -> None:
 class _Exported(nn.Module):
     """What the file computes."""
 
-    def __init__(self, network: Network, turns: Turns) -> None:
+    def __init__(self, loaded: LoadedNetwork) -> None:
         super().__init__()
-        self.turns = turns
+        self.metadata = loaded.metadata
         # Compiled kernels cannot be traced.
-        self.network = copy.deepcopy(network)
+        self.network = copy.deepcopy(loaded.network)
         if isinstance(self.network, MSDNet):
             self.network.backend = "reference"
 
     def forward(self, images: Tensor) -> Tensor:
-        return particle_probability(self.network, images[:, 0], self.turns).unsqueeze(1)
+        return particle_probability(self.network, images[:, 0], self.metadata).unsqueeze(1)
 
 
 def _write_graph(path: Path, loaded: LoadedNetwork) -> None:
@@ -94,7 +92,7 @@ def _write_graph(path: Path, loaded: LoadedNetwork) -> None:
         # The padding of a size that is not yet known is no constant.
         warnings.filterwarnings("ignore", "Constant folding - Only steps=1", UserWarning)
         torch.onnx.export(
-            _Exported(loaded.network, loaded.metadata.turns).eval(),
+            _Exported(loaded).eval(),
             (example,),
             path,
             dynamo=False,

@@ -23,6 +23,7 @@ from framedose.errors import ImageError, WeightsError
 from framedose.networks.config import NetworkConfig
 from framedose.networks.preprocess import normalise, probability_of
 from framedose.networks.registry import Network, build_network, parameter_count
+from framedose.networks.sharpen import Sharpening
 from framedose.networks.tiles import in_tiles
 from framedose.networks.turns import Turns, mean_over_turns
 from framedose.networks.unet import UNet
@@ -47,6 +48,8 @@ class WeightsMetadata(Settings):
     """Pixel size that all training images were brought to [Å/px]; None where the network saw them as they were."""
     turns: Turns = 1
     """Turned and mirrored copies of an image whose logits are averaged."""
+    sharpening: Sharpening | None = None
+    """Which probabilities are called 0.5 and 0.9; None where these are."""
     dose: Range
     """Frame doses of the training images [e/Å2]."""
     noise_fall: Range | None = None
@@ -64,8 +67,10 @@ class WeightsMetadata(Settings):
 
     @property
     def identity(self) -> str:
-        """Hash of what predicts: the weights, and from how many sides they see an image."""
-        return self.weights_sha256 if self.turns == 1 else digest([self.weights_sha256, self.turns])
+        """Hash of what predicts: the weights, from how many sides they see an image, and what is read from it."""
+        read = [] if self.sharpening is None else [self.sharpening.digest()]
+        plain = self.turns == 1 and not read
+        return self.weights_sha256 if plain else digest([self.weights_sha256, self.turns, *read])
 
     @property
     def datasets(self) -> list[Any]:
@@ -112,14 +117,14 @@ class LoadedNetwork:
         with torch.inference_mode():
             for start in range(0, len(images), step):
                 part = torch.from_numpy(np.ascontiguousarray(images[start : start + step]))
-                results.append(particle_probability(self.network, part, self.metadata.turns).numpy())
+                results.append(particle_probability(self.network, part, self.metadata).numpy())
         return np.concatenate(results)
 
 
-def particle_probability(network: Network, images: Tensor, turns: Turns) -> Tensor:
+def particle_probability(network: Network, images: Tensor, metadata: WeightsMetadata) -> Tensor:
     """Normalise images (n, y, x), apply a network, and return the probability of particle, shape (n, y, x).
 
-    The logits are the mean over ``turns`` copies of the images.
+    The logits are the mean over the copies of the images, and then sharpened, as the metadata say.
 
     A network of one class ends with a sigmoid, one of several (0 vacuum, 1 particle, 2 support) with a softmax. Large
     images go through a U-net in tiles, with the same result.
@@ -132,7 +137,8 @@ def particle_probability(network: Network, images: Tensor, turns: Turns) -> Tens
         logits: Tensor = network(images)
         return logits
 
-    return probability_of(mean_over_turns(logits_of, inputs, turns))
+    logits, sharpening = mean_over_turns(logits_of, inputs, metadata.turns), metadata.sharpening
+    return probability_of(logits if sharpening is None else sharpening.of(logits))
 
 
 def save_network(

@@ -19,7 +19,6 @@ from framedose.errors import CalibrationError, ConfigurationError, FileFormatErr
 from framedose.networks.config import NetworkConfig, UNetConfig
 from framedose.networks.defocus import with_same_rings
 from framedose.networks.registry import Network
-from framedose.networks.turns import Turns
 from framedose.networks.weights import LoadedNetwork, WeightsMetadata, particle_probability, save_network
 from framedose.provenance import versions
 from framedose.study.figures import learning_curves_figure
@@ -98,15 +97,15 @@ class TrainingData:
         """Return the validation images."""
         return _brought_to(resample_to, self._stored("validation", classes))
 
-    def area_interval(self, network: Network, *, resample_to: float | None, turns: Turns = 1) -> AreaInterval | None:
+    def area_interval(self, network: Network, metadata: WeightsMetadata) -> AreaInterval | None:
         """Return the area interval of a network on the validation images; None where they are too few for one."""
-        images = self.validation(1, resample_to=resample_to)
+        images = self.validation(1, resample_to=metadata.resampled_to)
         if images.fields < least_frames(AREA_LEVEL):
             return None
         probability, masks = [], []
         with torch.inference_mode():
             for frames, labels, _ in validation_batches(images, size=8):
-                probability.append(particle_probability(network, frames, turns).numpy())
+                probability.append(particle_probability(network, frames, metadata).numpy())
                 masks.append(labels.numpy().astype(bool))
         return area_interval(np.concatenate(probability), np.concatenate(masks), level=AREA_LEVEL)
 
@@ -229,10 +228,11 @@ def train_network(
                 [part.recipe.conditions.defocus for part in data.parts],
                 [part.recipe.exit_wave.energy for part in data.parts],
             ),
-            area_interval=data.area_interval(trained.network, resample_to=config.resample_to),
             provenance=provenance,
         )
-        save_network(out / f"{name}.safetensors", trained.network, metadata)
+        interval = data.area_interval(trained.network, metadata)
+        described = metadata.model_copy(update={"area_interval": interval})
+        save_network(out / f"{name}.safetensors", trained.network, described)
     return trained
 
 
