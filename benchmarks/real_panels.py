@@ -1,8 +1,9 @@
 """F1 of the shipped networks on real Au and Ag panels that were labelled by hand and never trained on.
 
 Of each panel as a whole; and the mean over its particles, each with that part of the mask which touches it and is
-nearer to it than to any other. Then the particles of all panels as a count: found (half of each at least), missed, and
-objects that touch none, with their F1. Then what the networks call particle on real frames that hold no metal.
+nearer to it than to any other, once more of those that the panel's edge does not cut (whole). Then the particles of all
+panels as a count: found (half of each at least), missed, and objects that touch none, with their F1. Then what the
+networks call particle on real frames that hold no metal.
 
 The panels (8 bit, resampled pictures out of notebooks, particles on carbon) come from
 github.com/ScottLabUCB/HRTEM-Generalization, a rod of SnO2 on carbon from github.com/filipecosta90/im2model_app, soot
@@ -59,7 +60,8 @@ def main() -> None:
     )
     scores = np.empty((len(labels), len(columns) + 1))
     particles: list[list[list[float]]] = []
-    counted = np.zeros((len(columns), 2), int)
+    whole: list[bool] = []
+    counted = np.zeros((len(columns), 3), int)
     for row, label in enumerate(labels):
         name = label.stem.removesuffix("_label")
         micrograph = read(label.with_name(f"{name}.png"), sampling=SAMPLING[name[:2]])[0]
@@ -67,6 +69,7 @@ def main() -> None:
         masks = [segment(micrograph, network, threshold=threshold).mask for network, threshold in columns]
         scores[row] = [overlap(mask, truth).f1 for mask in (*masks, np.ones_like(truth))]
         particles.append([f1_of_particles(mask, truth, micrograph.sampling) for mask in masks])
+        whole += uncut(truth, micrograph.sampling)
         counted += [found_and_false(mask, truth, micrograph.sampling) for mask in masks]
         print(name.ljust(12), *(f"{score:12.3f}" for score in scores[row]))
         print("  particles".ljust(12), *(f"{np.mean(each):12.3f}" for each in particles[-1]), len(particles[-1][0]))
@@ -74,15 +77,17 @@ def main() -> None:
         draw(arguments.out / f"{name}.png", micrograph.image, truth, masks, titles)
     means = scores.mean(axis=0)
     golden = scores[[label.name.startswith("Au") for label in labels]].mean(axis=0)
-    each = [np.mean(np.concatenate(column)) for column in zip(*particles, strict=True)]
-    for what, values in (("mean", means), ("mean of Au", golden), ("particles", each)):
+    every = np.array([np.concatenate(column) for column in zip(*particles, strict=True)])
+    each, entire = every.mean(axis=1), every[:, whole].mean(axis=1)
+    for what, values in (("mean", means), ("mean of Au", golden), ("particles", each), ("whole", entire)):
         print(what.ljust(12), *(f"{value:12.3f}" for value in values))
 
-    found, false = counted.T
-    total = sum(len(panel[0]) for panel in particles)
+    found, found_whole, false = counted.T
+    total = len(whole)
     as_count = 2 * found / (found + total + false)
-    print(f"\nof {total} particles; of objects that are none; F1 of this count")
-    for what, values, digits in (("found", found, 0), ("false", false, 0), ("F1", as_count, 3)):
+    print(f"\nof {total} particles, {sum(whole)} of them whole; of objects that are none; F1 of all as a count")
+    counts = (("found", found, 0), ("found, whole", found_whole, 0), ("false", false, 0), ("F1", as_count, 3))
+    for what, values, digits in counts:
         print(what.ljust(12), *(f"{value:12.{digits}f}" for value in values))
 
     print("\ncalled particle where there is no metal [%]")
@@ -131,11 +136,19 @@ def f1_of_particles(mask: np.ndarray, truth: np.ndarray, sampling: float) -> lis
     return scores
 
 
-def found_and_false(mask: np.ndarray, truth: np.ndarray, sampling: float) -> tuple[int, int]:
-    """Return how many labelled particles of at least 0.5 nm2 are found, and how many objects touch none."""
+def uncut(truth: np.ndarray, sampling: float) -> list[bool]:
+    """Return which of the labelled particles of at least 0.5 nm2 do not touch the edge of the panel."""
     particles, numbers = labelled(truth, sampling)
-    found, _ = particles_found(mask, np.isin(particles, numbers))
-    return found, false_objects(mask, truth, sampling)
+    cut = np.unique(np.concatenate([particles[0], particles[-1], particles[:, 0], particles[:, -1]]))
+    return [number not in cut for number in numbers]
+
+
+def found_and_false(mask: np.ndarray, truth: np.ndarray, sampling: float) -> tuple[int, int, int]:
+    """Return how many labelled particles of at least 0.5 nm2 are found, how many whole ones, and false objects."""
+    particles, numbers = labelled(truth, sampling)
+    entire = [number for number, whole in zip(numbers, uncut(truth, sampling), strict=True) if whole]
+    found, found_whole = (particles_found(mask, np.isin(particles, kept))[0] for kept in (numbers, entire))
+    return found, found_whole, false_objects(mask, truth, sampling)
 
 
 def draw(path: Path, image: np.ndarray, truth: np.ndarray, masks: list[np.ndarray], titles: list[str]) -> None:

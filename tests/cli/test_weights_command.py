@@ -6,9 +6,10 @@ import pytest
 import torch
 import yaml
 
+from framedose.area_interval import AreaInterval
 from framedose.cli import main
 from framedose.networks.registry import parameter_count
-from framedose.networks.weights import load_network
+from framedose.networks.weights import load_network, save_network
 
 
 def test_list_names_what_ships(capsys):
@@ -21,7 +22,7 @@ def test_list_names_what_ships(capsys):
     assert [row.split()[-1] for row in rows] == ["2", "1", "2"]
 
 
-def test_show_tells_everything_in_two_forms(tiny_weights, capsys):
+def test_show_tells_everything_in_two_forms(capsys):
     assert main(["weights", "show", "msdnet"]) == 0
     said = yaml.safe_load(capsys.readouterr().out)
     assert main(["weights", "show", "msdnet", "--json"]) == 0
@@ -32,9 +33,14 @@ def test_show_tells_everything_in_two_forms(tiny_weights, capsys):
     steps = exact["provenance"]["curves"]["step"]
     assert steps[-1] == exact["provenance"]["steps"] > steps[0] > 0
     assert said["provenance"]["curves"]["step"].startswith(f"{steps[0]}, {steps[1]}")
-    assert main(["weights", "show", "best"]) == 0
-    # Within 10^-6 of 1, and not rounded to it.
-    assert 0.999 < yaml.safe_load(capsys.readouterr().out)["area_interval"]["upper"] < 1
+
+
+def test_show_rounds_no_threshold_to_one(tiny_weights, tmp_path, capsys):
+    loaded, path = load_network(tiny_weights()), tmp_path / "sure.safetensors"
+    interval = AreaInterval(level=0.9, upper=1 - 4e-7, frames=20)
+    save_network(path, loaded.network, loaded.metadata.model_copy(update={"area_interval": interval}))
+    assert main(["weights", "show", str(path)]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["area_interval"]["upper"] == interval.upper
     assert main(["weights", "show", str(tiny_weights())]) == 0
     assert "width: 2" in capsys.readouterr().out
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from framedose.networks.config import MSDNetConfig, UNetConfig
 from framedose.networks.export import export_onnx
@@ -35,13 +36,19 @@ def test_thresholds_stand_for_the_masks_that_were_named(config, turns):
         clear = abs(old - was) > 1e-6
         np.testing.assert_array_equal((new >= threshold)[clear], (old >= was)[clear])
         assert 0.1 < (old >= was).mean() < 0.5
-    # Straight from the one to the other and as far below, and from there on as steep as before.
-    wide = logit(nine_tenths) - logit(half)
-    far = np.clip((logit(old) - logit(half)) / wide, -1, 1)
-    beyond = logit(old) - logit(half) - far * wide
-    np.testing.assert_allclose(new, expit(far * logit(0.9) + beyond), atol=1e-4)
-    assert beyond.min() < 0 < beyond.max()
-    assert abs(far).min() < 1
+
+
+def test_the_line_is_straight_until_it_is_nearly_certain_and_then_as_steep_as_before():
+    logits = torch.linspace(-9, 9, 4001, dtype=torch.float64)
+    found = Sharpening(half=0.3, nine_tenths=0.4).of(logits).numpy()
+    slope = logit(0.9) / (logit(0.4) - logit(0.3))
+    straight = slope * (logits.numpy() - logit(0.3))
+    near = abs(straight) <= 10
+    np.testing.assert_allclose(found[near], straight[near])
+    assert 0.1 < near.mean() < 0.9
+    assert (np.diff(found) > 0).all()
+    np.testing.assert_allclose(np.diff(found)[:1000], np.diff(logits.numpy())[:1000])
+    np.testing.assert_allclose(np.diff(found)[-1000:], np.diff(logits.numpy())[-1000:])
 
 
 def test_a_half_and_nine_tenths_are_what_they_were():
@@ -50,13 +57,12 @@ def test_a_half_and_nine_tenths_are_what_they_were():
     )
 
 
-def test_the_least_certain_pixels_stay_apart_in_single_precision():
-    """As an area interval needs: of a line as steep all over, all that is above 0.96 would be 1."""
-    half, nine_tenths = quantiles(TINY, 1, 0.6, 0.62)
-    old, new = loaded(TINY), loaded(TINY, half=half, nine_tenths=nine_tenths)
-    certain = np.sort(old.probability(IMAGES), axis=None)[-20:]
-    assert len(np.unique(certain)) == 20
-    assert len(np.unique(np.sort(new.probability(IMAGES), axis=None)[-20:])) == 20
+def test_what_is_nearly_certain_stays_apart_in_single_precision():
+    """As an area interval needs: of a line as steep all over there would be no such threshold."""
+    logits = torch.logit(torch.tensor([0.96, 0.97, 0.98, 0.99, 0.995, 0.999]))
+    sharpening = Sharpening(half=0.34, nine_tenths=0.38)
+    assert torch.sigmoid(sharpening.of(logits)).diff().min() > 0
+    assert torch.sigmoid(logits * float(logit(0.9) / (logit(0.38) - logit(0.34)))).min() == 1
 
 
 def test_an_exported_network_is_read_alike(tmp_path):

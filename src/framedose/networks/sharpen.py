@@ -9,13 +9,16 @@ from torch import Tensor
 from framedose.config import Settings
 
 _LOGIT_OF_NINE_TENTHS = math.log(9)
+# As far from 0.5 the line is straight, in logits. Nearer, its bends would shift outlines that lie between two pixels of
+# a network; further, steep lines would leave no digits to what is nearly certain (1 is at 17 in single precision).
+_STRAIGHT = 10.0
 
 
 class Sharpening(Settings):
     """Which probabilities of a network of one class are called 0.5 and 0.9.
 
-    Of the logits: a straight line through both, as far below ``half`` as ``nine_tenths`` lies above it, and from there
-    on the slope that they have without. No pixel changes places with another: at thresholds of equal false area
+    Of the logits: a straight line through both, to either side until 0.99995 or 0.00005 is reached, and from there on
+    the slope that they have without. No pixel changes places with another: at thresholds of equal false area
     everything stays as it was. What changes is which masks the usual thresholds stand for; the probability is a score
     then, and no share of particle.
     """
@@ -33,6 +36,7 @@ class Sharpening(Settings):
 
     def of(self, logits: Tensor) -> Tensor:
         """Return the logits, shape (n, 1, y, x), as they are read."""
-        half, upper = (math.log(p / (1 - p)) for p in (self.half, self.nine_tenths))
-        near = logits.clamp(2 * half - upper, upper)
-        return _LOGIT_OF_NINE_TENTHS / (upper - half) * (near - half) + (logits - near)
+        half, nine_tenths = (math.log(p / (1 - p)) for p in (self.half, self.nine_tenths))
+        slope = _LOGIT_OF_NINE_TENTHS / (nine_tenths - half)
+        near = logits.clamp(half - _STRAIGHT / slope, half + _STRAIGHT / slope)
+        return slope * (near - half) + (logits - near)
