@@ -61,7 +61,7 @@ def main() -> None:
     scores = np.empty((len(labels), len(columns) + 1))
     particles: list[list[list[float]]] = []
     whole: list[bool] = []
-    counted = np.zeros((len(columns), 3), int)
+    counted = np.empty((len(labels), len(columns), 4), int)
     for row, label in enumerate(labels):
         name = label.stem.removesuffix("_label")
         micrograph = read(label.with_name(f"{name}.png"), sampling=SAMPLING[name[:2]])[0]
@@ -70,24 +70,25 @@ def main() -> None:
         scores[row] = [overlap(mask, truth).f1 for mask in (*masks, np.ones_like(truth))]
         particles.append([f1_of_particles(mask, truth, micrograph.sampling) for mask in masks])
         whole += uncut(truth, micrograph.sampling)
-        counted += [found_and_false(mask, truth, micrograph.sampling) for mask in masks]
+        counted[row] = [count(mask, truth, micrograph.sampling) for mask in masks]
         print(name.ljust(12), *(f"{score:12.3f}" for score in scores[row]))
         print("  particles".ljust(12), *(f"{np.mean(each):12.3f}" for each in particles[-1]), len(particles[-1][0]))
         titles = [f"{column}: F1 {score:.2f}" for column, score in zip(named, scores[row], strict=False)]
         draw(arguments.out / f"{name}.png", micrograph.image, truth, masks, titles)
     means = scores.mean(axis=0)
-    golden = scores[[label.name.startswith("Au") for label in labels]].mean(axis=0)
+    of_gold = [label.name.startswith("Au") for label in labels]
+    golden = scores[of_gold].mean(axis=0)
     every = np.array([np.concatenate(column) for column in zip(*particles, strict=True)])
     each, entire = every.mean(axis=1), every[:, whole].mean(axis=1)
     for what, values in (("mean", means), ("mean of Au", golden), ("particles", each), ("whole", entire)):
         print(what.ljust(12), *(f"{value:12.3f}" for value in values))
 
-    found, found_whole, false = counted.T
     total = len(whole)
-    as_count = 2 * found / (found + total + false)
-    print(f"\nof {total} particles, {sum(whole)} of them whole; of objects that are none; F1 of all as a count")
-    counts = (("found", found, 0), ("found, whole", found_whole, 0), ("false", false, 0), ("F1", as_count, 3))
-    for what, values, digits in counts:
+    found, found_whole, false, _ = counted.sum(axis=0).T
+    as_count, as_count_au = f1_of_count(counted), f1_of_count(counted[of_gold])
+    print(f"\nof {total} particles, {sum(whole)} of them whole; of objects that are none; F1 of these as a count")
+    counts = (("found", found, 0), ("found, whole", found_whole, 0), ("false", false, 0))
+    for what, values, digits in (*counts, ("F1", as_count, 3), ("F1 of Au", as_count_au, 3)):
         print(what.ljust(12), *(f"{value:12.{digits}f}" for value in values))
 
     print("\ncalled particle where there is no metal [%]")
@@ -105,7 +106,8 @@ def main() -> None:
 
     result = {"panels": len(labels), "particles": total, "f1_all_particle": round(means[-1], 4)}
     result |= {"f1": by_network(means), "f1_au": by_network(golden), "f1_per_particle": by_network(each)}
-    result |= {"f1_of_count": by_network(as_count), "false_percent": by_network(np.max(shares, axis=0))}
+    result |= {"f1_of_count": by_network(as_count), "f1_of_count_au": by_network(as_count_au)}
+    result |= {"false_percent": by_network(np.max(shares, axis=0))}
     print(json.dumps(result))
 
 
@@ -143,12 +145,18 @@ def uncut(truth: np.ndarray, sampling: float) -> list[bool]:
     return [number not in cut for number in numbers]
 
 
-def found_and_false(mask: np.ndarray, truth: np.ndarray, sampling: float) -> tuple[int, int, int]:
-    """Return how many labelled particles of at least 0.5 nm2 are found, how many whole ones, and false objects."""
+def count(mask: np.ndarray, truth: np.ndarray, sampling: float) -> tuple[int, int, int, int]:
+    """Return how many labelled particles of at least 0.5 nm2 are found, how many whole ones, false objects, and all."""
     particles, numbers = labelled(truth, sampling)
     entire = [number for number, whole in zip(numbers, uncut(truth, sampling), strict=True) if whole]
     found, found_whole = (particles_found(mask, np.isin(particles, kept))[0] for kept in (numbers, entire))
-    return found, found_whole, false_objects(mask, truth, sampling)
+    return found, found_whole, false_objects(mask, truth, sampling), len(numbers)
+
+
+def f1_of_count(counted: np.ndarray) -> np.ndarray:
+    """Return F1 of the particles of some panels, of what :func:`count` returns, shape (panels, columns, 4)."""
+    found, _, false, total = counted.sum(axis=0).T
+    return np.asarray(2 * found / (found + total + false))
 
 
 def draw(path: Path, image: np.ndarray, truth: np.ndarray, masks: list[np.ndarray], titles: list[str]) -> None:
