@@ -175,7 +175,7 @@ def sharpen_weights(network: str, dataset: Path, *, half: float, nine_tenths: fl
     from framedose.networks.weights import load_network
 
     _refuse_taken(out)
-    sharpening = build(Sharpening, {"half": half, "nine_tenths": nine_tenths}, where="weights sharpen")
+    sharpening = build(Sharpening, {"half": half, "nine_tenths": nine_tenths}, where="--half and --nine-tenths")
     loaded = load_network(network)
     if loaded.metadata.network.classes != 1:
         raise WeightsError(f"{loaded.name} has {loaded.metadata.network.classes} classes, and no one logit to sharpen.")
