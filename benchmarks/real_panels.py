@@ -69,8 +69,9 @@ def main() -> None:
         masks = [segment(micrograph, network, threshold=threshold).mask for network, threshold in columns]
         scores[row] = [overlap(mask, truth).f1 for mask in (*masks, np.ones_like(truth))]
         particles.append([f1_of_particles(mask, truth, micrograph.sampling) for mask in masks])
-        whole += uncut(truth, micrograph.sampling)
-        counted[row] = [count(mask, truth, micrograph.sampling) for mask in masks]
+        entire = uncut(truth, micrograph.sampling)
+        whole += entire
+        counted[row] = [count(mask, truth, micrograph.sampling, entire) for mask in masks]
         print(name.ljust(12), *(f"{score:12.3f}" for score in scores[row]))
         print("  particles".ljust(12), *(f"{np.mean(each):12.3f}" for each in particles[-1]), len(particles[-1][0]))
         titles = [f"{column}: F1 {score:.2f}" for column, score in zip(named, scores[row], strict=False)]
@@ -79,8 +80,8 @@ def main() -> None:
     of_gold = [label.name.startswith("Au") for label in labels]
     golden = scores[of_gold].mean(axis=0)
     every = np.array([np.concatenate(column) for column in zip(*particles, strict=True)])
-    each, entire = every.mean(axis=1), every[:, whole].mean(axis=1)
-    for what, values in (("mean", means), ("mean of Au", golden), ("particles", each), ("whole", entire)):
+    each, each_whole = every.mean(axis=1), every[:, whole].mean(axis=1)
+    for what, values in (("mean", means), ("mean of Au", golden), ("particles", each), ("whole", each_whole)):
         print(what.ljust(12), *(f"{value:12.3f}" for value in values))
 
     total = len(whole)
@@ -145,11 +146,11 @@ def uncut(truth: np.ndarray, sampling: float) -> list[bool]:
     return [number not in cut for number in numbers]
 
 
-def count(mask: np.ndarray, truth: np.ndarray, sampling: float) -> tuple[int, int, int, int]:
+def count(mask: np.ndarray, truth: np.ndarray, sampling: float, entire: list[bool]) -> tuple[int, int, int, int]:
     """Return how many labelled particles of at least 0.5 nm2 are found, how many whole ones, false objects, and all."""
     particles, numbers = labelled(truth, sampling)
-    entire = [number for number, whole in zip(numbers, uncut(truth, sampling), strict=True) if whole]
-    found, found_whole = (particles_found(mask, np.isin(particles, kept))[0] for kept in (numbers, entire))
+    whole = np.array(numbers)[entire]
+    found, found_whole = (particles_found(mask, np.isin(particles, kept))[0] for kept in (numbers, whole))
     return found, found_whole, false_objects(mask, truth, sampling), len(numbers)
 
 

@@ -213,8 +213,8 @@ once unet-mean.safetensors framedose weights average unet-dosed-9/unet.safetenso
 once one.safetensors framedose weights turn unet-mean.safetensors fields2 --turns 1
 once unet.safetensors framedose weights sharpen one.safetensors fields2 --half 0.5 --nine-tenths 0.66
 once turned.safetensors framedose weights turn unet-mean.safetensors fields2 --turns 2
-once best.safetensors framedose weights sharpen turned.safetensors fields2 --half 0.34 --nine-tenths 0.38
-# The hardest fields took more from the MSD-net than they gave: a third of it.
+once best.safetensors framedose weights sharpen turned.safetensors fields2 --half 0.32 --nine-tenths 0.38
+# The MSD-net lost more by the hardest fields than it gained: they count a third.
 once msdnet-mean.safetensors framedose weights average msdnet-both.safetensors msdnet-both.safetensors msdnet-hardest/msdnet.safetensors
 once msdnet-turned.safetensors framedose weights turn msdnet-mean.safetensors fields2 --turns 2
 once msdnet.safetensors framedose weights sharpen msdnet-turned.safetensors fields2 --half 0.42 --nine-tenths 0.5
