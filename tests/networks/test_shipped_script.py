@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from framedose.cli import main
+from framedose.networks.sharpen import Sharpening
+from framedose.networks.weights import SHIPPED, load_network
 
 SCRIPT = Path(__file__).parents[2] / "weights" / "shipped.sh"
 
@@ -75,3 +77,11 @@ def test_files_of_weights_are_made_once(runs):
     made = [" ".join(words) for words in chain(*runs[1]) if words[0] == "weights"]
     assert made
     assert len(set(made)) == len(made)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_it_reads_the_networks_as_they_ship(runs, name):
+    made = {words[words.index("--out") + 1]: words for words in runs[1][0] if words[:2] == ["weights", "sharpen"]}
+    words = made[f"{name}.safetensors"]
+    said = {key: float(words[words.index(f"--{key.replace('_', '-')}") + 1]) for key in Sharpening.model_fields}
+    assert load_network(name).metadata.sharpening == Sharpening.model_validate(said)
