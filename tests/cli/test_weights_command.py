@@ -8,7 +8,7 @@ import yaml
 
 from framedose.area_interval import AreaInterval
 from framedose.cli import main
-from framedose.networks.registry import build_network, parameter_count
+from framedose.networks.registry import parameter_count
 from framedose.networks.weights import load_network, save_network
 
 
@@ -121,14 +121,3 @@ def test_without_onnx(monkeypatch, capsys, tmp_path):
 def test_help(words, capsys):
     assert main(["weights", *words, "--help"]) == 0
     assert "Usage: framedose weights" in capsys.readouterr().out
-
-
-def test_a_network_of_several_classes_is_not_sharpened(tiny_weights, tmp_path, capsys):
-    metadata = load_network(tiny_weights()).metadata
-    several = metadata.network.model_copy(update={"classes": 3})
-    path, out = tmp_path / "three.safetensors", tmp_path / "sharp.safetensors"
-    save_network(path, build_network(several, seed=0), metadata.model_copy(update={"network": several}))
-    words = ["weights", "sharpen", str(path), "dataset", "--half", "0.4", "--nine-tenths", "0.6", "--out", str(out)]
-    assert main(words) == 2
-    assert "three has 3 classes, and no one logit to sharpen" in capsys.readouterr().err
-    assert not out.exists()

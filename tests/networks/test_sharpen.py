@@ -12,6 +12,7 @@ from framedose.networks.weights import LoadedNetwork, WeightsMetadata
 
 TINY = UNetConfig(width=2, poolings=1, convolutions=2, kernel=3)
 SMALL = MSDNetConfig(layers=3, kernel=3, max_dilation=2)
+THREE = TINY.model_copy(update={"classes": 3})
 IMAGES = np.random.default_rng(0).normal(size=(2, 24, 24)).astype(np.float32)
 TRAINED = {"sampling": {"low": 0.28, "high": 0.32}, "dose": {"low": 100, "high": 1e4}, "provenance": {}}
 
@@ -25,7 +26,7 @@ def quantiles(config, turns, *shares):
     return [float(value) for value in np.quantile(loaded(config, turns).probability(IMAGES), shares)]
 
 
-@pytest.mark.parametrize("config", [TINY, SMALL])
+@pytest.mark.parametrize("config", [TINY, SMALL, THREE])
 @pytest.mark.parametrize("turns", [1, 4])
 def test_thresholds_stand_for_the_masks_that_were_named(config, turns):
     """Also where the logits are the mean from several sides, as sharpening one of them would not give."""
@@ -65,10 +66,11 @@ def test_what_is_nearly_certain_stays_apart_in_single_precision():
     assert torch.sigmoid(logits * float(logit(0.9) / (logit(0.38) - logit(0.34)))).min() == 1
 
 
-def test_an_exported_network_is_read_alike(tmp_path):
+@pytest.mark.parametrize("config", [TINY, THREE])
+def test_an_exported_network_is_read_alike(tmp_path, config):
     onnxruntime = pytest.importorskip("onnxruntime")
-    half, nine_tenths = quantiles(TINY, 2, 0.5, 0.8)
-    network = loaded(TINY, 2, half=half, nine_tenths=nine_tenths)
+    half, nine_tenths = quantiles(config, 2, 0.5, 0.8)
+    network = loaded(config, 2, half=half, nine_tenths=nine_tenths)
     export_onnx(tmp_path / "sharp.onnx", network)
     (found,) = onnxruntime.InferenceSession(tmp_path / "sharp.onnx").run(None, {"images": IMAGES[:, None]})
     np.testing.assert_allclose(found[:, 0], network.probability(IMAGES), atol=1e-4)

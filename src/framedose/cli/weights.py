@@ -170,15 +170,12 @@ def sharpen_weights(network: str, dataset: Path, *, half: float, nine_tenths: fl
         File to write, .safetensors, and its .json beside it. Must not exist.
     """
     from framedose.config import build
-    from framedose.errors import WeightsError
     from framedose.networks.sharpen import Sharpening
     from framedose.networks.weights import load_network
 
     _refuse_taken(out)
     sharpening = build(Sharpening, {"half": half, "nine_tenths": nine_tenths}, where="--half and --nine-tenths")
     loaded = load_network(network)
-    if loaded.metadata.network.classes != 1:
-        raise WeightsError(f"{loaded.name} has {loaded.metadata.network.classes} classes, and no one logit to sharpen.")
     metadata = loaded.metadata.model_copy(update={"sharpening": sharpening})
     _save_with_interval(out, replace(loaded, metadata=metadata), dataset)
     print(f"{out}: 0.5 where {half:g} was, 0.9 where {nine_tenths:g} was")

@@ -55,10 +55,17 @@ def _window_mean(images: Tensor, window: int) -> Tensor:
     return images
 
 
-def probability_of(logits: Tensor) -> Tensor:
-    """Return the probability of particle, shape (n, y, x), for logits (n, classes, y, x).
+def particle_logit(logits: Tensor) -> Tensor:
+    """Return the log odds of particle, shape (n, y, x), for the logits of a network, (n, classes, y, x).
 
-    One class is particle against everything else (sigmoid); of several the second is the particle (softmax), as in
-    masks: 0 vacuum, 1 particle, 2 support.
+    One class is particle against everything else, and the network's logit is it; of several the second is the particle,
+    as in masks (0 vacuum, 1 particle, 2 support): its logit less the logsumexp of the others', as in a softmax.
     """
-    return torch.sigmoid(logits[:, 0]) if logits.shape[1] == 1 else torch.softmax(logits, dim=1)[:, 1]
+    if logits.shape[1] == 1:
+        return logits[:, 0]
+    return logits[:, 1] - torch.cat([logits[:, :1], logits[:, 2:]], dim=1).logsumexp(dim=1)
+
+
+def probability_of(logits: Tensor) -> Tensor:
+    """Return the probability of particle, shape (n, y, x), for the logits of a network, (n, classes, y, x)."""
+    return torch.sigmoid(particle_logit(logits))

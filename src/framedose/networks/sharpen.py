@@ -15,12 +15,12 @@ _STRAIGHT = 10.0
 
 
 class Sharpening(Settings):
-    """Which probabilities of a network of one class are called 0.5 and 0.9.
+    """Which probabilities of a network are called 0.5 and 0.9.
 
-    Of the logits: a straight line through both, to either side until 0.99995 or 0.00005 is reached, and from there on
-    the slope that they have without. No pixel changes places with another: at thresholds of equal false area
-    everything stays as it was. What changes is which masks the usual thresholds stand for; the probability is a score
-    then, and no share of particle.
+    Of the log odds of particle: a straight line through both, to either side until 0.99995 or 0.00005 is reached, and
+    from there on the slope that they have without. No pixel changes places with another: at thresholds of equal false
+    area everything stays as it was. What changes is which masks the usual thresholds stand for; the probability is a
+    score then, and no share of particle.
     """
 
     half: float = Field(gt=0, lt=1)
@@ -35,7 +35,7 @@ class Sharpening(Settings):
         return self
 
     def of(self, logits: Tensor) -> Tensor:
-        """Return the logits, shape (n, 1, y, x), as they are read."""
+        """Return log odds of particle of any shape as they are read."""
         half, nine_tenths = (math.log(p / (1 - p)) for p in (self.half, self.nine_tenths))
         slope = _LOGIT_OF_NINE_TENTHS / (nine_tenths - half)
         near = logits.clamp(half - _STRAIGHT / slope, half + _STRAIGHT / slope)

@@ -21,7 +21,7 @@ from framedose.atomic import write_aside, write_json
 from framedose.config import Range, Settings, digest, read_json
 from framedose.errors import ImageError, WeightsError
 from framedose.networks.config import NetworkConfig
-from framedose.networks.preprocess import normalise, probability_of
+from framedose.networks.preprocess import normalise, particle_logit
 from framedose.networks.registry import Network, build_network, parameter_count
 from framedose.networks.sharpen import Sharpening
 from framedose.networks.tiles import in_tiles
@@ -124,10 +124,8 @@ class LoadedNetwork:
 def particle_probability(network: Network, images: Tensor, metadata: WeightsMetadata) -> Tensor:
     """Normalise images (n, y, x), apply a network, and return the probability of particle, shape (n, y, x).
 
-    The logits are the mean over the copies of the images, and then sharpened, as the metadata say.
-
-    A network of one class ends with a sigmoid, one of several (0 vacuum, 1 particle, 2 support) with a softmax. Large
-    images go through a U-net in tiles, with the same result.
+    The logits are the mean over the copies of the images; that of particle is then sharpened, as the metadata say.
+    Large images go through a U-net in tiles, with the same result.
     """
     inputs = normalise(images, network.config.normalise_window)
 
@@ -137,8 +135,8 @@ def particle_probability(network: Network, images: Tensor, metadata: WeightsMeta
         logits: Tensor = network(images)
         return logits
 
-    logits, sharpening = mean_over_turns(logits_of, inputs, metadata.turns), metadata.sharpening
-    return probability_of(logits if sharpening is None else sharpening.of(logits))
+    logit, sharpening = particle_logit(mean_over_turns(logits_of, inputs, metadata.turns)), metadata.sharpening
+    return torch.sigmoid(logit if sharpening is None else sharpening.of(logit))
 
 
 def save_network(
