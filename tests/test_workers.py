@@ -32,19 +32,29 @@ def test_results_come_in_order_and_a_killed_worker_is_replaced(tmp_path, monkeyp
 
 
 def test_a_task_that_kills_its_workers_is_an_error_not_a_wait(capfd):
-    with workers(1) as run, pytest.raises(WorkerError, match="die again and again.*What is finished is kept"):
+    with workers(2) as run, pytest.raises(WorkerError, match="die again and again.*What is finished is kept"):
         run(os._exit, [3], "deadly", 0)
 
 
 def test_workers_that_do_not_start_are_an_error(monkeypatch, capfd):
     monkeypatch.setattr(module.sys, "executable", "/bin/false")
-    with pytest.raises(WorkerError, match="status 1"), workers(1):
+    with pytest.raises(WorkerError, match="status 1"), workers(2):
         pass
 
 
-def test_the_error_of_a_task_comes_through():
-    with workers(1) as run, pytest.raises(FileNotFoundError, match="no such folder"):
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_error_of_a_task_comes_through(count):
+    with workers(count) as run, pytest.raises(FileNotFoundError, match="no such folder"):
         run(os.listdir, ["no such folder"], "folders", 0)
+
+
+def test_one_worker_is_this_process():
+    with workers(1) as run:
+        assert run(_own, [0, 0], "processes", 0) == [os.getpid()] * 2
+
+
+def _own(_):
+    return os.getpid()
 
 
 def test_a_running_cluster_is_used():

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -64,6 +64,8 @@ def workers(count: int) -> Iterator[Runner]:
     command, not by importing the caller's script again, so that a script needs no ``if __name__ == "__main__"``. Each
     has one thread: the cores are filled by processes. One that dies is replaced, and its task is given out again.
 
+    One worker is this process itself: another would only have to start, and to import everything once more.
+
     Raises
     ------
     ConfigurationError
@@ -73,6 +75,9 @@ def workers(count: int) -> Iterator[Runner]:
     """
     if count < 1:
         raise ConfigurationError(f"workers must be at least 1, got {count}.")
+    if count == 1:
+        yield in_turn
+        return
     from distributed import Client, LocalCluster
 
     # What was under way to a worker at its end is reported when the cluster, and its silence, are gone.
@@ -129,7 +134,7 @@ def chosen_workers(count: int | None, scheduler: str | None) -> Callable[[], Abs
         raise ConfigurationError("--workers starts processes here, --scheduler uses a cluster's: give one of them.")
     if scheduler is not None:
         return partial(cluster_at, scheduler)
-    return (lambda: nullcontext(in_turn)) if count is None else partial(workers, wanted_workers(count))
+    return partial(workers, 1 if count is None else wanted_workers(count))
 
 
 def _nothing(*, progressed: bool) -> None:

@@ -77,7 +77,7 @@ def simulate(
     seed
         Seed of everything random; 0 if neither this nor the recipe says so.
     workers
-        Processes; one for each core by default, with --device cuda at most 16.
+        Processes; one for each core by default, with --device cuda at most 16. 1 is the command's own.
     scheduler
         Address of a Dask scheduler that runs already, to use its workers in place of processes here.
     device

@@ -1,6 +1,5 @@
 """What the figures share: datasets, trained networks, series, and what each network sees of them; each made once."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +20,7 @@ from framedose.study.predictors import load_predictor
 from framedose.study.recorded import RecordedSeries
 from framedose.study.series import StoredSeries
 from framedose.study.training import TrainingData, train_network
-from framedose.workers import in_turn, workers
+from framedose.workers import workers
 
 # Frames at the end of a recorded series that make its truth.
 _TRUTH_FRAMES = 5
@@ -182,7 +181,7 @@ class Workshop:
         kept.mkdir(parents=True, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         # One process needs no crew.
-        with workers(self._processes) if self._processes > 1 else nullcontext(in_turn) as run:
+        with workers(self._processes) as run:
             entries = make_specimens(kept / SPECIMENS, of, self.seed, run)
             for recipe, split in of:
                 make_waves(kept / WAVES, recipe, self.seed, split, entries[split.name], run)
