@@ -18,24 +18,40 @@ import argparse
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from framedose.evaluation.objects import LEAST_AREA, false_objects, particles_found
+from framedose.evaluation.objects import LEAST_AREA, f1_of_count, f1_of_particles, false_objects, particles_found
 from framedose.files import read
 from framedose.inference.segment import segment
 from framedose.metrics import overlap
 from framedose.micrograph import Micrograph
-from framedose.networks.weights import SHIPPED, load_network
+from framedose.networks.weights import SHIPPED, LoadedNetwork, load_network
 
 # Å/px of the panels as they are, from their description: the Ag ones were drawn larger.
 SAMPLING = {"Au": 0.77, "Ag": 0.504}
 THRESHOLDS = (0.9, 0.5)
+
+# A network, and a threshold.
+Column = tuple[LoadedNetwork, float]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A mask against the label of a panel, whose particles are those of at least 0.5 nm2."""
+
+    f1: float
+    single: list[float]
+    found: int
+    found_whole: int
+    false: int
 
 
 def main() -> None:
@@ -51,65 +67,68 @@ def main() -> None:
     if not labels:
         parser.exit(1, f"no labelled panels in {data}: set FRAMEDOSE_REAL_DATA to the folder of the real data\n")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    networks = [load_network(name) for name in arguments.network]
+    columns = [(load_network(name), threshold) for name in arguments.network for threshold in THRESHOLDS]
 
-    columns = [(network, threshold) for network in networks for threshold in THRESHOLDS]
-    named = [f"{network.name}, {threshold}" for network, threshold in columns]
+    result = on_panels(labels, columns, arguments.out)
+    result["false_percent"] = by_column(np.max(on_no_metal(data, columns, arguments.out), axis=0), columns)
+    print(json.dumps(result))
+
+
+def on_panels(labels: list[Path], columns: list[Column], out: Path) -> dict[str, Any]:
+    """Print and draw what each network and threshold has on the labelled panels; return what JSON shall have of it."""
     print(
         "panel".ljust(12), *(f"{network.name} {threshold}".rjust(12) for network, threshold in columns), "all particle"
     )
-    scores = np.empty((len(labels), len(columns) + 1))
-    particles: list[list[list[float]]] = []
-    whole: list[bool] = []
-    counted = np.empty((len(labels), len(columns), 4), int)
-    for row, label in enumerate(labels):
+    scores: list[list[Score]] = []
+    everything, whole = [], []
+    for label in labels:
         name = label.stem.removesuffix("_label")
         micrograph = read(label.with_name(f"{name}.png"), sampling=SAMPLING[name[:2]])[0]
         truth = read(label, sampling=1.0)[0].image > 0
+        entire = uncut(without_specks(truth, micrograph.sampling))
         masks = [segment(micrograph, network, threshold=threshold).mask for network, threshold in columns]
-        scores[row] = [overlap(mask, truth).f1 for mask in (*masks, np.ones_like(truth))]
-        particles.append([f1_of_particles(mask, truth, micrograph.sampling) for mask in masks])
-        entire = uncut(truth, micrograph.sampling)
+        row = [score(mask, truth, micrograph.sampling, entire) for mask in masks]
+        scores.append(row)
+        everything.append(overlap(np.ones_like(truth), truth).f1)
         whole += entire
-        counted[row] = [count(mask, truth, micrograph.sampling, entire) for mask in masks]
-        print(name.ljust(12), *(f"{score:12.3f}" for score in scores[row]))
-        print("  particles".ljust(12), *(f"{np.mean(each):12.3f}" for each in particles[-1]), len(particles[-1][0]))
-        titles = [f"{column}: F1 {score:.2f}" for column, score in zip(named, scores[row], strict=False)]
-        draw(arguments.out / f"{name}.png", micrograph.image, truth, masks, titles)
-    means = scores.mean(axis=0)
+        line(name, [each.f1 for each in row], everything[-1])
+        line("  particles", [np.mean(each.single) for each in row], len(entire))
+        titles = [f"{network.name}, {at}: F1 {each.f1:.2f}" for (network, at), each in zip(columns, row, strict=True)]
+        draw(out / f"{name}.png", micrograph.image, truth, masks, titles)
+
     of_gold = [label.name.startswith("Au") for label in labels]
-    golden = scores[of_gold].mean(axis=0)
-    every = np.array([np.concatenate(column) for column in zip(*particles, strict=True)])
-    each, each_whole = every.mean(axis=1), every[:, whole].mean(axis=1)
-    for what, values in (("mean", means), ("mean of Au", golden), ("particles", each), ("whole", each_whole)):
-        print(what.ljust(12), *(f"{value:12.3f}" for value in values))
+    gold = list(compress(scores, of_gold))
+    single = np.array([np.concatenate([each.single for each in column]) for column in zip(*scores, strict=True)])
+    means, golden = (np.mean([[each.f1 for each in row] for row in rows], axis=0) for rows in (scores, gold))
+    line("mean", means, np.mean(everything))
+    line("mean of Au", golden, np.mean(everything, where=of_gold))
+    line("particles", single.mean(axis=1))
+    line("whole", single[:, whole].mean(axis=1))
 
-    total = len(whole)
-    found, found_whole, false, _ = counted.sum(axis=0).T
-    as_count, as_count_au = f1_of_count(counted), f1_of_count(counted[of_gold])
-    print(f"\nof {total} particles, {sum(whole)} of them whole; of objects that are none; F1 of these as a count")
-    counts = (("found", found, 0), ("found, whole", found_whole, 0), ("false", false, 0))
-    for what, values, digits in (*counts, ("F1", as_count, 3), ("F1 of Au", as_count_au, 3)):
-        print(what.ljust(12), *(f"{value:12.{digits}f}" for value in values))
+    print(f"\nof {len(whole)} particles, {sum(whole)} of them whole; of objects that are none; F1 of these as a count")
+    for what, name in (("found", "found"), ("found, whole", "found_whole"), ("false", "false")):
+        print(what.ljust(12), *(f"{total:12}" for total in totals(scores, name)))
+    counted, counted_gold = as_count(scores), as_count(gold)
+    line("F1", counted)
+    line("F1 of Au", counted_gold)
 
+    f1 = {"f1": means, "f1_au": golden, "f1_per_particle": single.mean(axis=1)}
+    f1 |= {"f1_of_count": counted, "f1_of_count_au": counted_gold}
+    result = {"panels": len(labels), "particles": len(whole), "f1_all_particle": round(float(np.mean(everything)), 4)}
+    return result | {name: by_column(values, columns) for name, values in f1.items()}
+
+
+def on_no_metal(data: Path, columns: list[Column], out: Path) -> list[list[float]]:
+    """Print, draw and return the percentage that each network and threshold calls particle on frames without metal."""
     print("\ncalled particle where there is no metal [%]")
     shares = []
     for micrograph in without_metal(data):
         masks = [segment(micrograph, network, threshold=threshold).mask for network, threshold in columns]
         shares.append([100 * float(mask.mean()) for mask in masks])
         print(micrograph.origin.ljust(12), *(f"{value:12.2f}" for value in shares[-1]))
-        titles = [f"{column}: {value:.2f} %" for column, value in zip(named, shares[-1], strict=True)]
-        draw(arguments.out / f"{micrograph.origin}.png", micrograph.image, np.zeros_like(masks[0]), masks, titles)
-
-    def by_network(values: Iterable[float]) -> dict[str, float]:
-        names = (f"{network.name}_{threshold}" for network, threshold in columns)
-        return {name: round(float(value), 4) for name, value in zip(names, values, strict=False)}
-
-    result = {"panels": len(labels), "particles": total, "f1_all_particle": round(means[-1], 4)}
-    result |= {"f1": by_network(means), "f1_au": by_network(golden), "f1_per_particle": by_network(each)}
-    result |= {"f1_of_count": by_network(as_count), "f1_of_count_au": by_network(as_count_au)}
-    result |= {"false_percent": by_network(np.max(shares, axis=0))}
-    print(json.dumps(result))
+        titles = [f"{network.name}, {at}: {v:.2f} %" for (network, at), v in zip(columns, shares[-1], strict=True)]
+        draw(out / f"{micrograph.origin}.png", micrograph.image, np.zeros_like(masks[0]), masks, titles)
+    return shares
 
 
 def without_metal(data: Path) -> list[Micrograph]:
@@ -119,45 +138,62 @@ def without_metal(data: Path) -> list[Micrograph]:
     return [replace(rod, origin="SnO2"), Micrograph(soot, sampling=0.555, origin="soot")]
 
 
-def labelled(truth: np.ndarray, sampling: float) -> tuple[np.ndarray, list[int]]:
-    """Return the labelled particles (y, x) and the numbers of those of at least 0.5 nm2."""
+def large(truth: np.ndarray, sampling: float) -> np.ndarray:
+    """Return which of the labelled parts have at least 0.5 nm2: the others are specks."""
+    parts, _ = ndimage.label(truth, np.ones((3, 3)))
+    return np.bincount(parts.ravel())[1:] * (sampling / 10) ** 2 >= LEAST_AREA
+
+
+def without_specks(truth: np.ndarray, sampling: float) -> np.ndarray:
+    """Return the label less its specks."""
+    parts, _ = ndimage.label(truth, np.ones((3, 3)))
+    return np.isin(parts, 1 + np.flatnonzero(large(truth, sampling)))
+
+
+def uncut(truth: np.ndarray) -> list[bool]:
+    """Return which of the labelled particles do not touch the edge of the panel."""
     particles, count = ndimage.label(truth, np.ones((3, 3)))
-    area = np.bincount(particles.ravel()) * (sampling / 10) ** 2
-    return particles, [number for number in range(1, count + 1) if area[number] >= LEAST_AREA]
-
-
-def f1_of_particles(mask: np.ndarray, truth: np.ndarray, sampling: float) -> list[float]:
-    """Return F1 of each labelled particle of at least 0.5 nm2, alone with what of the mask belongs to it."""
-    particles, numbers = labelled(truth, sampling)
-    parts, _ = ndimage.label(mask, np.ones((3, 3)))
-    rows, columns = ndimage.distance_transform_edt(~truth, return_distances=False, return_indices=True)
-    nearest, scores = particles[rows, columns], []
-    for number in numbers:
-        particle = particles == number
-        touching = np.setdiff1d(parts[particle], 0)
-        scores.append(overlap(np.isin(parts, touching) & (nearest == number), particle).f1)
-    return scores
-
-
-def uncut(truth: np.ndarray, sampling: float) -> list[bool]:
-    """Return which of the labelled particles of at least 0.5 nm2 do not touch the edge of the panel."""
-    particles, numbers = labelled(truth, sampling)
     cut = np.unique(np.concatenate([particles[0], particles[-1], particles[:, 0], particles[:, -1]]))
-    return [number not in cut for number in numbers]
+    return [number not in cut for number in range(1, count + 1)]
 
 
-def count(mask: np.ndarray, truth: np.ndarray, sampling: float, entire: list[bool]) -> tuple[int, int, int, int]:
-    """Return how many labelled particles of at least 0.5 nm2 are found, how many whole ones, false objects, and all."""
-    particles, numbers = labelled(truth, sampling)
-    whole = np.array(numbers)[entire]
-    found, found_whole = (particles_found(mask, np.isin(particles, kept))[0] for kept in (numbers, whole))
-    return found, found_whole, false_objects(mask, truth, sampling), len(numbers)
+def score(mask: np.ndarray, truth: np.ndarray, sampling: float, entire: list[bool]) -> Score:
+    """Return what a mask has on a panel; ``entire`` says which of its particles the edge does not cut."""
+    counted = without_specks(truth, sampling)
+    particles, _ = ndimage.label(counted, np.ones((3, 3)))
+    whole = np.isin(particles, 1 + np.flatnonzero(entire))
+    return Score(
+        f1=overlap(mask, truth).f1,
+        # What belongs to a speck belongs to no particle.
+        single=list(compress(f1_of_particles(mask, truth), large(truth, sampling))),
+        found=particles_found(mask, counted)[0],
+        found_whole=particles_found(mask, whole)[0],
+        false=false_objects(mask, truth, sampling),
+    )
 
 
-def f1_of_count(counted: np.ndarray) -> np.ndarray:
-    """Return F1 of the particles of some panels, of what :func:`count` returns, shape (panels, columns, 4)."""
-    found, _, false, total = counted.sum(axis=0).T
-    return np.asarray(2 * found / (found + total + false))
+def totals(scores: list[list[Score]], name: str) -> list[int]:
+    """Return the sum over panels of one of the numbers of a score, for each column."""
+    return [sum(getattr(each, name) for each in column) for column in zip(*scores, strict=True)]
+
+
+def as_count(scores: list[list[Score]]) -> list[float]:
+    """Return F1 of the particles of some panels as a count, for each column."""
+    particles = sum(len(row[0].single) for row in scores)
+    pairs = zip(totals(scores, "found"), totals(scores, "false"), strict=True)
+    return [f1_of_count(found, particles, false) for found, false in pairs]
+
+
+def line(name: str, values: Iterable[float], *last: float) -> None:
+    """Print a line of the table: a value for each column, and what the last one has."""
+    ending = (each if isinstance(each, int) else f"{each:12.3f}" for each in last)
+    print(name.ljust(12), *(f"{value:12.3f}" for value in values), *ending)
+
+
+def by_column(values: Iterable[float], columns: list[Column]) -> dict[str, float]:
+    """Return a value of each column by its network and threshold, as JSON shall have it."""
+    pairs = zip(columns, values, strict=True)
+    return {f"{network.name}_{threshold}": round(float(value), 4) for (network, threshold), value in pairs}
 
 
 def draw(path: Path, image: np.ndarray, truth: np.ndarray, masks: list[np.ndarray], titles: list[str]) -> None:

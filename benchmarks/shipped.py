@@ -1,14 +1,18 @@
 """F1 of networks on simulated specimens that no training set holds, at rising dose, and their false area without one.
 
+F1 of the pixels, its mean and median over structures, and F1 of the particles as a count: found (half of each at
+least), missed, and objects of at least 0.5 nm2 that touch none.
+
 Series with the field and pixels of the preset ``general``: specimens as varied as those of its training, in profile on
 thin supports; those of the paper, on their zone axis on the support; of these the particles of 2 to 6 nm alone; the
 paper's replica of its experiment (A.4); specimens as varied as the first in fields twice as wide, 8 to 11 nm, which
 hold more particles as frames of a microscope do; specimens on supports of 50 to 100 Å, all crystalline; such on thin
 ones in plan view; on supports of 20 to 100 Å whose surface leans by up to 50 degrees, two fifths of them with a second
 grain; on supports of 100 to 200 Å, leaning by up to 10 degrees; on whole crystals of CeO2, octahedra with their corners
-cut, 5 to 12 nm wide, turned anyhow; on heaps of them, as in a powder, in fields twice as wide; on two other oxides; and
-specimens as varied as the first in a microscope of 200 keV without a corrector. Then the false area on the vacuum of
-all series together. The last line is JSON.
+cut, 5 to 12 nm wide, turned anyhow; on heaps of them, as in a powder, in fields twice as wide; on two other oxides;
+specimens as varied as the first in a microscope of 200 keV without a corrector; and those of the first with drift and
+with the aberrations that a corrector leaves. Then the false area on the vacuum of all series together. The last line is
+JSON.
 
     python benchmarks/shipped.py
 """
@@ -28,6 +32,7 @@ from framedose.config import merged
 from framedose.dataset.recipe import DatasetRecipe, Part, Split, make_kinds
 from framedose.dataset.render import make_specimen, render
 from framedose.dataset.series import named_series
+from framedose.evaluation.objects import f1_of_count, false_objects, particles_found
 from framedose.metrics import overlap
 from framedose.microscope.exit_wave import exit_wave
 from framedose.networks.weights import SHIPPED
@@ -112,6 +117,10 @@ def series(structures: int, folder: Path) -> dict[str, Part]:
         "defocus": {"low": 0.0, "high": 1000.0},
         "focal_spread": {"low": 30.0, "high": 60.0},
     }
+    residual = {
+        name: {"low": 0.0, "high": high}
+        for name, high in (("astigmatism", 60.0), ("coma", 1000.0), ("trefoil", 1000.0), ("drift", 1.5))
+    }
     return {
         "varied": (recipe, Split("shipped varied", kinds, len(DOSES), DOSES)),
         "on zone": (papers, Split("shipped on zone", kinds, len(DOSES), DOSES)),
@@ -168,6 +177,11 @@ def series(structures: int, folder: Path) -> dict[str, Part]:
             changed(recipe, conditions=uncorrected, exit_wave={"energy": 2e5}, margin=48),
             Split("shipped uncorrected", kinds, len(DOSES), DOSES),
         ),
+        # The very specimens of the first: what differs is the microscope.
+        "aberrated": (
+            changed(recipe, conditions=residual),
+            Split("shipped varied", make_kinds(structures, structures // 2, 0), len(DOSES), DOSES),
+        ),
     }
 
 
@@ -215,7 +229,7 @@ def made(part: Part, label: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 def scored(
     network: Predictor, images: np.ndarray, masks: np.ndarray, kinds: np.ndarray, sizes: np.ndarray, label: str
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Print F1 of particles and false area without them for each dose and threshold; return those at high dose.
+    """Print F1 of pixels and of the count of particles, and false area, for each dose and threshold; return high doses.
 
     And of each frame of vacuum what share is called particle, for each threshold, and 1 (frames, thresholds + 1, D).
     """
@@ -233,6 +247,7 @@ def scored(
             ]
         )
         rows = {"F1": f1.mean(axis=0), "median F1": np.median(f1, axis=0)}
+        rows["F1 as a count"] = as_count(found[particle], masks[particle], sizes[particle])
         for kind in ("support", "vacuum"):
             if (kinds == kind).any():
                 rows[f"false on {kind}"] = found[kinds == kind].mean(axis=(0, 2, 3))
@@ -242,6 +257,19 @@ def scored(
     empty = probability[kinds == "vacuum"]
     false = [(empty >= threshold).mean(axis=(2, 3)) for threshold in THRESHOLDS]
     return summary, np.stack([*false, np.ones(empty.shape[:2])], axis=1)
+
+
+def as_count(found: np.ndarray, masks: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return F1 of particles as a count for each dose (D,): masks found (fields, D, y, x), true (fields, y, x)."""
+    return np.array(
+        [
+            f1_of_count(
+                *np.sum([particles_found(mask, truth) for mask, truth in zip(of_dose, masks, strict=True)], axis=0),
+                sum(false_objects(*triple) for triple in zip(of_dose, masks, sizes.tolist(), strict=True)),
+            )
+            for of_dose in np.moveaxis(found, 1, 0)
+        ]
+    )
 
 
 if __name__ == "__main__":

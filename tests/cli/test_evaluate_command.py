@@ -226,13 +226,16 @@ def test_labelled_micrographs_are_scored_one_by_one(here, capsys):
     files = ["panels/panel 1.npy", "panels/panel 2.npy", "--labels", "panels", "--sampling", "0.3"]
     words = ["--network", "my_filters:spread", "--threshold", "0.6", "--resamples", "100", "--out", "labelled"]
     assert main(["evaluate", *files, *words]) == 0
-    assert "on 2 images, 2 of 2 particles found" in capsys.readouterr().out
+    assert "2 of 2 particles found, 0 false objects, F1 as a count 1;" in capsys.readouterr().out
     with (here / "labelled" / "labelled.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["file"] for row in rows] == ["panel 1.npy", "panel 2.npy"]
     assert all(0.85 < float(row["f1"]) < 1 for row in rows)
-    mean = json.loads((here / "labelled" / "results.json").read_text())["networks"]["spread"]["f1"]
-    assert mean["mean"] == pytest.approx(np.mean([float(row["f1"]) for row in rows]))
+    result = json.loads((here / "labelled" / "results.json").read_text())["networks"]["spread"]
+    assert result["f1"]["mean"] == pytest.approx(np.mean([float(row["f1"]) for row in rows]))
+    # One particle in each, and no false object: alone it has what the image has.
+    assert result["f1_per_particle"] == pytest.approx(result["f1"]["mean"])
+    assert result["f1_of_count"] == 1
     assert (here / "labelled" / "panel 1.png").exists()
     assert main(["evaluate", *files, *words]) == 2
     assert "labelled" in capsys.readouterr().err
@@ -290,7 +293,7 @@ def test_a_label_of_nothing_counts(here, capsys):
     assert main(["evaluate", "empty.npy", *words]) == 0
     with (here / "scores of none" / "labelled.csv").open(encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
-    assert (row["particles"], row["recall"]) == ("0", "")
+    assert (row["particles"], row["recall"], row["f1_per_particle"]) == ("0", "", "")
 
 
 @pytest.mark.parametrize("label", ["../x", ".x", "a/b", ""])

@@ -180,8 +180,8 @@ def _labelled(
         f1 = mean["f1"]
         print(
             f"{network_label(name)}: mean F1 {number(f1['mean'])} ({number(f1['low'])} to {number(f1['high'])}) on "
-            f"{mean['images']} images, {mean['found']} of {mean['particles']} particles found, "
-            f"{mean['false_objects']} false objects; a mask of every pixel has "
-            f"{number(mean['f1_all_particle']['mean'])}"
+            f"{mean['images']} images, {number(mean['f1_per_particle'])} of single particles; {mean['found']} of "
+            f"{mean['particles']} particles found, {mean['false_objects']} false objects, F1 as a count "
+            f"{number(mean['f1_of_count'])}; a mask of every pixel has {number(mean['f1_all_particle']['mean'])}"
         )
     print(f"Table, numbers and pictures are in {out}")

@@ -55,6 +55,53 @@ def false_objects(predicted: Masks, truth: Masks, sampling: float) -> int:
     return int(((area >= LEAST_AREA) & ~touches).sum())
 
 
+def f1_of_count(found: int, particles: int, false: int) -> float:
+    """Return F1 of particles as a count, 2 found / (found + particles + false); NaN if there is nothing to count.
+
+    Parameters
+    ----------
+    found, particles
+        Those of :func:`particles_found`, of one frame or summed over frames.
+    false
+        Those of :func:`false_objects`.
+
+    Examples
+    --------
+    >>> f1_of_count(found=9, particles=10, false=1)
+    0.9
+    """
+    return 2 * found / (found + particles + false) if particles or false else float("nan")
+
+
+def f1_of_particles(predicted: Masks, truth: Masks) -> list[float]:
+    """Return F1 of each particle, alone with what of the mask belongs to it.
+
+    To a particle (as in :func:`particles_found`) belongs what touches it and is nearer to it than to any other.
+
+    Parameters
+    ----------
+    predicted, truth
+        Masks (y, x).
+
+    Returns
+    -------
+    list of float
+        In the order of the particles' first pixels, row by row; empty if there is none.
+    """
+    particles, count = ndimage.label(truth, _EIGHT)
+    if not count:
+        return []
+    parts, _ = ndimage.label(predicted, _EIGHT)
+    rows, columns = ndimage.distance_transform_edt(~truth, return_distances=False, return_indices=True)
+    # Each predicted pixel by its part of the mask and its nearest particle, which inside of one is that one.
+    pairs = parts[predicted].astype(np.int64) * (count + 1) + particles[rows, columns][predicted]
+    touching = np.unique(pairs[truth[predicted]])
+    own = np.bincount(pairs[np.isin(pairs, touching)] % (count + 1), minlength=count + 1)[1:]
+    covered = np.bincount(particles[predicted], minlength=count + 1)[1:]
+    scores: list[float] = (2 * covered / (own + np.bincount(particles.ravel())[1:])).tolist()
+    return scores
+
+
 def boundary_error(predicted: Masks, truth: Masks, sampling: float) -> float:
     """Return the mean distance between two outlines [nm]: from each to the other, averaged over both.
 

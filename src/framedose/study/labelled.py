@@ -13,7 +13,7 @@ from framedose.atomic import write_json
 from framedose.cleaning.cleaned import cleaned
 from framedose.errors import ConfigurationError, ConstantImageError, ImageError
 from framedose.evaluation.limits import percentile_interval, resampled_means
-from framedose.evaluation.objects import boundary_error, false_objects, particles_found
+from framedose.evaluation.objects import boundary_error, f1_of_count, f1_of_particles, false_objects, particles_found
 from framedose.evaluation.series import probabilities
 from framedose.files import read
 from framedose.inference.rim import ATOM_RADIUS, check_rim
@@ -30,6 +30,7 @@ from framedose.study.predictors import Predictor
 # Endings that label files have beside the names of their images.
 _ENDINGS = ("", "_label", "_labels", "_mask")
 _SCORES = ("f1", "precision", "recall", "area_ratio", "f1_all_particle")
+_COUNTS = ("found", "particles", "false_objects")
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class LabelledImage:
     """Those of which at least half is covered."""
     false_objects: int
     """Parts of the mask that touch no particle."""
+    f1_per_particle: float | None
+    """Mean F1 of its particles, each alone with what of the mask belongs to it; None where there are none."""
     f1_all_particle: float
     """F1 of a mask of every pixel, which a network must beat."""
 
@@ -182,6 +185,7 @@ def _row(
     name: str, file: str, mask: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_], sampling: float
 ) -> LabelledImage:
     scores, (found, particles) = overlap(mask, truth), particles_found(mask, truth)
+    single = f1_of_particles(mask, truth)
 
     def known(value: float) -> float | None:
         return None if np.isnan(value) else float(value)
@@ -197,6 +201,7 @@ def _row(
         particles=particles,
         found=found,
         false_objects=false_objects(mask, truth, sampling),
+        f1_per_particle=float(np.mean(single)) if single else None,
         f1_all_particle=overlap(np.ones_like(truth), truth).f1,
     )
 
@@ -210,11 +215,15 @@ def _means(rows: Sequence[LabelledImage], level: float, resamples: int, seed: in
             drawn = resampled_means(values[:, None], resamples=resamples, rng=generator(seed, "bootstrap"))[:, 0]
             low, high = (float(end) for end in percentile_interval(drawn, level=level, structures=len(values)))
         means[score] = {"mean": float(values.mean()) if len(values) else None, "low": low, "high": high}
+    found, particles, false = (sum(getattr(row, name) for row in rows) for name in _COUNTS)
+    single = [row.particles * row.f1_per_particle for row in rows if row.f1_per_particle is not None]
     return means | {
         "images": len(rows),
-        "particles": sum(row.particles for row in rows),
-        "found": sum(row.found for row in rows),
-        "false_objects": sum(row.false_objects for row in rows),
+        "particles": particles,
+        "found": found,
+        "false_objects": false,
+        "f1_of_count": f1_of_count(found, particles, false) if particles or false else None,
+        "f1_per_particle": sum(single) / particles if particles else None,
     }
 
 
