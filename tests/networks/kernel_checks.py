@@ -3,6 +3,7 @@
 import copy
 
 import torch
+import torch.nn.functional as F
 
 from framedose.networks.msdnet import MSDNet
 
@@ -32,6 +33,22 @@ def reference(net, image, incoming, kind=torch.float64):
     exact = copy.deepcopy(net).to(kind)
     exact.backend = "reference"
     return run(exact, image.to(kind), incoming.to(kind))
+
+
+def least_preactivation(net, image):
+    """Return how near to the kink of the activation a pixel of any layer comes.
+
+    Where it is nearer than rounding goes, a gradient in single precision may be that of the other side, and rightly so.
+    """
+    maps, least = [], torch.inf
+    with torch.no_grad():
+        for layer, dilation in zip(net.layers, net.dilations, strict=True):
+            inputs = torch.cat(maps, dim=1) if maps else image.double()
+            padded = F.pad(inputs, 4 * (dilation * (net.config.kernel // 2),), mode="reflect")
+            before = F.conv2d(padded, layer.weight.double(), layer.bias.double(), dilation=dilation)
+            least = min(least, before.abs().min().item())
+            maps.append(F.leaky_relu(before, net.slope))
+    return least
 
 
 def assert_equals_reference(net, image, incoming):
