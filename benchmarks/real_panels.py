@@ -44,8 +44,20 @@ Column = tuple[LoadedNetwork, float]
 
 
 @dataclass(frozen=True)
+class Label:
+    """A panel's label, the masks of its particles, which have at least 0.5 nm2, and of those that no edge cuts."""
+
+    truth: np.ndarray
+    # Of each part of the truth, whether it is a particle; of each particle, whether it is whole.
+    large: np.ndarray
+    particles: np.ndarray
+    whole: np.ndarray
+    uncut: list[bool]
+
+
+@dataclass(frozen=True)
 class Score:
-    """A mask against the label of a panel, whose particles are those of at least 0.5 nm2."""
+    """A mask against the label of a panel."""
 
     f1: float
     single: list[float]
@@ -81,22 +93,21 @@ def on_panels(labels: list[Path], columns: list[Column], out: Path) -> dict[str,
     )
     scores: list[list[Score]] = []
     everything, whole = [], []
-    for label in labels:
-        name = label.stem.removesuffix("_label")
-        micrograph = read(label.with_name(f"{name}.png"), sampling=SAMPLING[name[:2]])[0]
-        truth = read(label, sampling=1.0)[0].image > 0
-        entire = uncut(without_specks(truth, micrograph.sampling))
+    for file in labels:
+        name = file.stem.removesuffix("_label")
+        micrograph = read(file.with_name(f"{name}.png"), sampling=SAMPLING[name[:2]])[0]
+        label = label_of(read(file, sampling=1.0)[0].image > 0, micrograph.sampling)
         masks = [segment(micrograph, network, threshold=threshold).mask for network, threshold in columns]
-        row = [score(mask, truth, micrograph.sampling, entire) for mask in masks]
+        row = [score(mask, label, micrograph.sampling) for mask in masks]
         scores.append(row)
-        everything.append(overlap(np.ones_like(truth), truth).f1)
-        whole += entire
+        everything.append(overlap(np.ones_like(label.truth), label.truth).f1)
+        whole += label.uncut
         line(name, [each.f1 for each in row], everything[-1])
-        line("  particles", [np.mean(each.single) for each in row], len(entire))
+        line("  particles", [np.mean(each.single) for each in row], len(label.uncut))
         titles = [f"{network.name}, {at}: F1 {each.f1:.2f}" for (network, at), each in zip(columns, row, strict=True)]
-        draw(out / f"{name}.png", micrograph.image, truth, masks, titles)
+        draw(out / f"{name}.png", micrograph.image, label.truth, masks, titles)
 
-    of_gold = [label.name.startswith("Au") for label in labels]
+    of_gold = [file.name.startswith("Au") for file in labels]
     gold = list(compress(scores, of_gold))
     single = np.array([np.concatenate([each.single for each in column]) for column in zip(*scores, strict=True)])
     means, golden = (np.mean([[each.f1 for each in row] for row in rows], axis=0) for rows in (scores, gold))
@@ -138,37 +149,25 @@ def without_metal(data: Path) -> list[Micrograph]:
     return [replace(rod, origin="SnO2"), Micrograph(soot, sampling=0.555, origin="soot")]
 
 
-def large(truth: np.ndarray, sampling: float) -> np.ndarray:
-    """Return which of the labelled parts have at least 0.5 nm2: the others are specks."""
-    parts, _ = ndimage.label(truth, np.ones((3, 3)))
-    return np.bincount(parts.ravel())[1:] * (sampling / 10) ** 2 >= LEAST_AREA
+def label_of(truth: np.ndarray, sampling: float) -> Label:
+    """Return what the hand labelled, told apart."""
+    parts, count = ndimage.label(truth, np.ones((3, 3)))
+    large = np.bincount(parts.ravel())[1:] * (sampling / 10) ** 2 >= LEAST_AREA
+    cut = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
+    uncut = ~np.isin(np.arange(1, count + 1), cut)
+    particles, whole = (np.isin(parts, 1 + np.flatnonzero(of)) for of in (large, large & uncut))
+    return Label(truth, large, particles, whole, list(uncut[large]))
 
 
-def without_specks(truth: np.ndarray, sampling: float) -> np.ndarray:
-    """Return the label less its specks."""
-    parts, _ = ndimage.label(truth, np.ones((3, 3)))
-    return np.isin(parts, 1 + np.flatnonzero(large(truth, sampling)))
-
-
-def uncut(truth: np.ndarray) -> list[bool]:
-    """Return which of the labelled particles do not touch the edge of the panel."""
-    particles, count = ndimage.label(truth, np.ones((3, 3)))
-    cut = np.unique(np.concatenate([particles[0], particles[-1], particles[:, 0], particles[:, -1]]))
-    return [number not in cut for number in range(1, count + 1)]
-
-
-def score(mask: np.ndarray, truth: np.ndarray, sampling: float, entire: list[bool]) -> Score:
-    """Return what a mask has on a panel; ``entire`` says which of its particles the edge does not cut."""
-    counted = without_specks(truth, sampling)
-    particles, _ = ndimage.label(counted, np.ones((3, 3)))
-    whole = np.isin(particles, 1 + np.flatnonzero(entire))
+def score(mask: np.ndarray, label: Label, sampling: float) -> Score:
+    """Return what a mask has on a panel."""
     return Score(
-        f1=overlap(mask, truth).f1,
+        f1=overlap(mask, label.truth).f1,
         # What belongs to a speck belongs to no particle.
-        single=list(compress(f1_of_particles(mask, truth), large(truth, sampling))),
-        found=particles_found(mask, counted)[0],
-        found_whole=particles_found(mask, whole)[0],
-        false=false_objects(mask, truth, sampling),
+        single=list(compress(f1_of_particles(mask, label.truth), label.large)),
+        found=particles_found(mask, label.particles)[0],
+        found_whole=particles_found(mask, label.whole)[0],
+        false=false_objects(mask, label.truth, sampling),
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from framedose.inference.rim import ATOM_RADIUS, check_rim
 from framedose.inference.segment import check_options
 from framedose.inference.tables import check_tables
 from framedose.provenance import file_digest, versions
-from framedose.workers import Runner, in_turn
+from framedose.workers import Runner, workers
 
 # Checking fewer frames than this takes no time that needs a progress bar, or workers.
 _MANY = 50
@@ -46,7 +46,7 @@ def segment_files(
     sum_frames: int = 1,
     out: str | Path = "framedose-segment",
     outputs: Outputs | None = None,
-    start_workers: Callable[[], AbstractContextManager[Runner]] = lambda: nullcontext(in_turn),
+    start_workers: Callable[[], AbstractContextManager[Runner]] = lambda: workers(1),
 ) -> list[SegmentedFrame]:
     """Segment the micrographs in ``files`` and write the results into a new folder.
 

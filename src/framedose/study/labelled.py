@@ -186,24 +186,24 @@ def _row(
 ) -> LabelledImage:
     scores, (found, particles) = overlap(mask, truth), particles_found(mask, truth)
     single = f1_of_particles(mask, truth)
-
-    def known(value: float) -> float | None:
-        return None if np.isnan(value) else float(value)
-
     return LabelledImage(
         network=name,
         file=file,
         f1=scores.f1,
-        precision=known(scores.precision),
-        recall=known(scores.recall),
-        area_ratio=known(scores.area_ratio),
-        boundary_error_nm=known(boundary_error(mask, truth, sampling)),
+        precision=_known(scores.precision),
+        recall=_known(scores.recall),
+        area_ratio=_known(scores.area_ratio),
+        boundary_error_nm=_known(boundary_error(mask, truth, sampling)),
         particles=particles,
         found=found,
         false_objects=false_objects(mask, truth, sampling),
         f1_per_particle=float(np.mean(single)) if single else None,
         f1_all_particle=overlap(np.ones_like(truth), truth).f1,
     )
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _means(rows: Sequence[LabelledImage], level: float, resamples: int, seed: int) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def _means(rows: Sequence[LabelledImage], level: float, resamples: int, seed: in
         "particles": particles,
         "found": found,
         "false_objects": false,
-        "f1_of_count": f1_of_count(found, particles, false) if particles or false else None,
+        "f1_of_count": _known(f1_of_count(found, particles, false)),
         "f1_per_particle": sum(single) / particles if particles else None,
     }
 
